@@ -1,0 +1,553 @@
+"""Contracts: what a stage reads, what it gives, and the check at the door.
+
+Two decorators for the two tiers. `physics` guards a pure function of quantities; `contract` guards a
+stage on a twin or on stamped arrays, stamps what it gives and registers it, so that `explain` can say who
+gives a variable and who reads it. `check` is the one test that every stage passes, ours and a learner's.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import math
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+import xarray as xr
+
+from twinkit.error import TwinError, close_to
+from twinkit.vocabulary import Word, label, word
+
+__all__ = ["Explanation", "Stage", "check", "contract", "explain", "physics", "stages", "stamp", "within"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# The only attributes that survive a stamp: xarray carries attributes through arithmetic, so every other
+# one may describe an array that this one no longer is.
+KEPT = ("provenance", "assumptions", "method", "validity", "flag_values", "flag_meanings")
+
+_registry: dict[str, Stage] = {}
+
+
+# ---------------------------------------------------------------- stamps and checks of one array
+
+
+def stamp(array: xr.DataArray, name: str, *, given_by: str = "") -> xr.DataArray:
+    """The same values under a name of the vocabulary, with its unit and meaning.
+
+    Parameters
+    ----------
+    array : DataArray, any shape
+        Values in the vocabulary's unit; dims must fit the word (free dims such as ``draw`` may stand beside).
+    name : str
+        A word of the vocabulary.
+    given_by : str, optional
+        Dotted name of the function that gives it.
+
+    Errors
+    ------
+    TwinError
+        Unknown name, or dims that the word does not have.
+
+    Examples
+    --------
+    >>> stamp(xr.DataArray([3.0], dims="site"), "height").attrs["units"]
+    'm'
+    """
+    w = word(name)
+    if not w.fits(array.dims):
+        raise TwinError(str(w), found=f"dims {tuple(array.dims)}", hint="rename or reduce the dims", where=name)
+    attrs = {k: array.attrs[k] for k in KEPT if k in array.attrs}
+    attrs |= {"units": w.unit, "long_name": w.meaning.get("en", name)}
+    if given_by:
+        attrs["given_by"] = given_by
+    out = array.rename(name)
+    out.attrs = attrs
+    return out
+
+
+def _fault(array: xr.DataArray, w: Word) -> tuple[str, str] | None:
+    """What is wrong with the array for this word, and the remedy; None when nothing is. Reads no values."""
+    if not w.fits(array.dims):
+        return f"dims {tuple(map(str, array.dims))}", "rename or reduce the dims"
+    unit = array.attrs.get("units")
+    if w.kind != "number":
+        return None
+    if unit is None:
+        return "no unit", f"if the values are in {w.unit}, stamp them: tk.stamp(array, '{w.name}')"
+    if unit != w.unit:
+        return f"unit '{unit}'", f"convert the values to {w.unit}, then tk.stamp(array, '{w.name}')"
+    return None
+
+
+def within(value: Any, low: float, high: float, *, name: str, unit: str, why: str = "") -> None:
+    """Raise unless every value lies in [low, high]. Lazy arrays are left to the block that computes them.
+
+    Parameters
+    ----------
+    value : float, array or DataArray
+    low, high : float [unit]
+    name, unit : str
+        For the message.
+    why : str, optional
+        Who sets the range ("ITU-R P.1812-8, section 1").
+
+    Errors
+    ------
+    TwinError
+        A value is outside the range or not a number.
+    """
+    raw = value.data if isinstance(value, xr.DataArray) else value
+    if hasattr(raw, "dask"):
+        return
+    array = np.asarray(raw)
+    if array.size == 0:
+        return
+    lowest, highest = float(np.min(array)), float(np.max(array))
+    if low <= lowest and highest <= high:
+        return
+    if math.isnan(lowest):
+        found = "a value that is not a number"
+    else:
+        found = f"{lowest if lowest < low else highest:g} {unit}"
+    said = f" ({why})" if why else ""
+    raise TwinError(
+        f"{name} from {low:g} to {high:g} {unit}{said}",
+        found=found,
+        hint=f"check the unit: {unit} is asked",
+        where=name,
+    )
+
+
+# ---------------------------------------------------------------- tier 1: physics
+
+
+def physics(*, gives: str = "", **units: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Guard a pure function of quantities: units are checked where an argument states one, and stamped on the result.
+
+    Parameters
+    ----------
+    gives : str
+        Vocabulary name of the result, stamped where the result is a DataArray.
+    **units : str
+        Parameter name to the unit in which the function takes it.
+
+    Errors
+    ------
+    TwinError
+        An argument states another unit.
+
+    Examples
+    --------
+    >>> @physics(gives="path_loss", distance="m")
+    ... def my_loss(distance):
+    ...     return 20 * np.log10(distance)
+    >>> my_loss(xr.DataArray([10.0], dims="distance", attrs={"units": "km"}))
+    Traceback (most recent call last):
+    ...
+    twinkit.error.TwinError: distance: expected distance in m; found unit 'km'. Try: convert it to m.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(function)
+        unknown = set(units) - set(signature.parameters)
+        if unknown:
+            raise TwinError(
+                f"parameters of {function.__name__}", found=", ".join(sorted(unknown)), hint="name its own parameters"
+            )
+
+        @functools.wraps(function)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+            for name, value in signature.bind(*args, **kwargs).arguments.items():
+                if isinstance(value, xr.DataArray) and name in units:
+                    unit = value.attrs.get("units", units[name])
+                    if unit != units[name]:
+                        raise TwinError(
+                            f"{name} in {units[name]}",
+                            found=f"unit '{unit}'",
+                            hint=f"convert it to {units[name]}",
+                            where=name,
+                        )
+            result = function(*args, **kwargs)
+            if isinstance(result, xr.DataArray) and gives:
+                w = word(gives)
+                # a physics function is elementwise, so it may have any dims: only name and unit are stamped
+                renamed = result.rename(gives)
+                renamed.attrs = {"units": w.unit, "long_name": w.meaning.get("en", gives)}
+                return renamed  # type: ignore[return-value]
+            return result
+
+        return guarded
+
+    return decorate
+
+
+# ---------------------------------------------------------------- tier 2: stages
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A registered stage: its name, what it reads and gives, and whether it computes."""
+
+    name: str
+    function: Callable[..., Any]
+    reads: tuple[str, ...]
+    gives: tuple[str, ...]
+    computes: bool
+
+    @property
+    def meaning(self) -> str:
+        return (inspect.getdoc(self.function) or "").split("\n")[0]
+
+    def admit(self, data: tuple[Any, ...]) -> None:
+        """The check at the door: everything that the stage reads is there, in the right unit and dims."""
+        tree = next((d for d in data if isinstance(d, xr.DataTree)), None)
+        loose = [d for d in data if isinstance(d, xr.DataArray | xr.Dataset)]
+        for need in self.reads:
+            w = word(need.rpartition("/")[2])
+            array = _in_tree(tree, need, self.name) if "/" in need else _in_arrays(loose, need, self.name)
+            fault = _fault(array, w)
+            if fault:
+                found, hint = fault
+                raise TwinError(str(w), found=found, hint=hint, where=f"{need} (read by {self.name})")
+
+    def stamped(self, result: Any) -> Any:
+        """What the stage gives, each variable under its name, unit and meaning."""
+        if isinstance(result, xr.DataArray) and len(self.gives) == 1:
+            return stamp(result, self.gives[0], given_by=self.name)
+        if isinstance(result, xr.Dataset):
+            missing = [g for g in self.gives if g not in result]
+            if not missing:
+                return result.assign({g: stamp(result[g], g, given_by=self.name) for g in self.gives})
+            raise TwinError(
+                f"{self.name} to give {', '.join(self.gives)}",
+                found=f"no {', '.join(missing)}",
+                hint="return them, or correct gives=[...]",
+            )
+        raise TwinError(
+            f"{self.name} to give {'one DataArray' if len(self.gives) == 1 else 'a Dataset'}",
+            found=f"a {type(result).__name__}",
+            hint="return labelled arrays",
+        )
+
+
+def _in_tree(tree: xr.DataTree | None, need: str, stage: str) -> xr.DataArray:
+    node, _, name = need.rpartition("/")
+    if tree is None:
+        raise TwinError(
+            f"a twin with {need}", found="no twin among the arguments", hint="give the twin first", where=stage
+        )
+    if node not in tree.children:
+        near = close_to(node, tree.children)
+        raise TwinError(
+            f"a twin with {need}, which {stage} reads",
+            found=f"no node '{node}' (there are: {', '.join(tree.children) or 'none'})",
+            hint=f"did you mean {near}?" if near else f"add it: tk.extend(twin, {node}=...)",
+            where=need,
+        )
+    # a Dataset view: DataTree item access would also find coordinates inherited from above
+    there = tree[node].to_dataset(inherit=False)
+    if name not in there.variables:
+        near = close_to(name, there.variables)
+        raise TwinError(
+            f"a twin with {need}, which {stage} reads",
+            found=f"no '{name}' in '{node}' (there are: {', '.join(map(str, there.variables))})",
+            hint=f"did you mean {near}?" if near else f"add it: tk.extend(twin, {node}=...)",
+            where=need,
+        )
+    return there[name]
+
+
+def _in_arrays(arrays: list[Any], need: str, stage: str) -> xr.DataArray:
+    for a in arrays:
+        if isinstance(a, xr.Dataset) and need in a.variables:
+            return a[need]
+        if isinstance(a, xr.DataArray) and a.name == need:
+            return a
+    names = [str(a.name) if isinstance(a, xr.DataArray) else "(" + ", ".join(map(str, a)) + ")" for a in arrays]
+    raise TwinError(
+        f"an array named '{need}', which {stage} reads",
+        found=", ".join(names) or "no labelled array",
+        hint=f"pass it in the order in which data flows, or name it: tk.stamp(array, '{need}')",
+        where=need,
+    )
+
+
+def contract(
+    *, reads: Iterable[str] = (), gives: Iterable[str] = (), computes: bool = False
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Declare what a stage reads and gives; the inputs are checked, the outputs stamped, the stage registered.
+
+    Parameters
+    ----------
+    reads : list of str
+        ``"node/variable"`` of the twin, or the bare name of a stamped array among the positional arguments.
+    gives : list of str
+        Names of the vocabulary; one name for a DataArray, several for a Dataset.
+    computes : bool
+        True for a stage that solves or fits: it may read its data once. All others stay lazy.
+
+    Errors
+    ------
+    TwinError
+        At once, when a name is not in the vocabulary, a choice is not keyword-only, or ``**kwargs`` is taken.
+
+    Examples
+    --------
+    >>> @contract(reads=["sites/height"], gives=["height"])
+    ... def taller(twin, *, by):
+    ...     return twin["sites/height"] + by
+    >>> tree = xr.DataTree(children={"sites": xr.DataTree()})
+    >>> taller(tree, by=3)
+    Traceback (most recent call last):
+    ...
+    twinkit.error.TwinError: sites/height: expected a twin with sites/height, which ...
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        for p in inspect.signature(function).parameters.values():
+            if p.kind is p.VAR_KEYWORD or (p.kind is p.POSITIONAL_OR_KEYWORD and p.default is not p.empty):
+                raise TwinError(
+                    "data as positional parameters without default, choices as keyword-only ones",
+                    found=f"'{p}' in {function.__qualname__}",
+                    hint="put a * before the choices and name each of them",
+                )
+        name = f"{function.__module__}.{function.__qualname__}"
+        stage = Stage(name, function, tuple(reads), tuple(gives), computes)
+        for needed in (*stage.reads, *stage.gives):
+            word(needed.rpartition("/")[2])
+
+        @functools.wraps(function)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+            stage.admit(args)
+            return stage.stamped(function(*args, **kwargs))
+
+        guarded.stage = stage  # type: ignore[attr-defined]
+        _registry[name] = stage
+        return guarded
+
+    return decorate
+
+
+# ---------------------------------------------------------------- who gives what
+
+# Entry points and pictures register no stage, and importing them would load panel or papermill.
+NO_STAGES = {"view", "study", "lesson", "cli", "participate", "__main__"}
+
+
+def stages() -> dict[str, Stage]:
+    """Every stage of twinkit and of this session by dotted name, after importing every stage module."""
+    import twinkit
+
+    for module in pkgutil.iter_modules(twinkit.__path__):
+        if module.name not in NO_STAGES:
+            importlib.import_module(f"twinkit.{module.name}")
+    return dict(sorted(_registry.items()))
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What a variable means, who gives it and who reads it; prints as text."""
+
+    word: Word
+    given_by: tuple[str, ...]
+    read_by: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        w = self.word
+        lines = [f"{w.name}: {label(w.name)}"]
+        lines.append("dims      " + " or ".join("(" + ", ".join(d) + ")" for d in w.dims))
+        if math.isfinite(w.low) or math.isfinite(w.high):
+            lines.append(f"range     {w.low:g} to {w.high:g} {w.unit}")
+        if not math.isnan(w.period):
+            lines.append(f"period    {w.period:g} s")
+        lines.append("given by  " + (", ".join(self.given_by) or "data (no stage gives it)"))
+        lines.append("read by   " + (", ".join(self.read_by) or "no stage"))
+        return "\n".join(lines)
+
+
+def explain(name: str) -> Explanation:
+    """Say what a variable means, which stages give it and which read it.
+
+    Errors
+    ------
+    TwinError
+        The name is not in the vocabulary; close ones are offered.
+
+    Examples
+    --------
+    >>> explain("population").word.unit
+    'people'
+    """
+    w = word(name.rpartition("/")[2])
+    known = stages().values()
+    return Explanation(
+        w,
+        given_by=tuple(s.name for s in known if w.name in s.gives),
+        read_by=tuple(s.name for s in known if w.name in {r.rpartition("/")[2] for r in s.reads}),
+    )
+
+
+# ---------------------------------------------------------------- the one test of every stage
+
+
+def check(stage: Callable[..., Any], *data: Any, **choices: Any) -> list[str]:
+    """Hold a stage to its contract on one example; every broken promise raises, the kept ones are listed.
+
+    Missing input and wrong unit are refused, nothing is changed in place, lazy inputs stay lazy (a stage
+    that ``computes`` reads each block at most once), and what comes back is stamped.
+
+    Parameters
+    ----------
+    stage : a function under `contract`
+    *data, **choices
+        One valid call.
+
+    Returns
+    -------
+    list of str
+        One line for each promise kept.
+
+    Errors
+    ------
+    TwinError
+        The first broken promise.
+    """
+    made: Stage | None = getattr(stage, "stage", None)
+    if made is None:
+        raise TwinError("a stage", found=f"{stage!r} without a contract", hint="decorate it with @contract(...)")
+    kept = []
+
+    result = stage(*data, **choices)
+    _check_stamps(result, made)
+    kept.append("gives stamped arrays")
+
+    for need in made.reads:
+        for spoilt, what in ((_without(data, need), "missing"), (_other_unit(data, need), "in another unit")):
+            if spoilt is None:
+                continue
+            try:
+                stage(*spoilt, **choices)
+            except TwinError:
+                kept.append(f"refuses {need} {what}")
+            else:
+                raise _broken(made, f"a TwinError when {need} is {what}", "an answer", f"name '{need}' in reads=[...]")
+
+    before = [_frozen(d) for d in data]
+    stage(*data, **choices)
+    if any(not _same(b, d) for b, d in zip(before, data, strict=True)):
+        raise _broken(made, "inputs left as they were", "an input changed in place", "work on a copy, or use assign")
+    kept.append("changes nothing in place")
+
+    reads: dict[str, int] = {}
+    lazy = stage(*(_counting(d, reads) for d in data), **choices)
+    if made.computes:
+        most = max(reads.values(), default=0)
+        if most > 1:
+            raise _broken(
+                made, "one pass over the data", f"a block read {most} times", "compute all that is needed at once"
+            )
+        kept.append("reads its data once")
+    elif reads:
+        raise _broken(
+            made, "a lazy result", f"{len(reads)} blocks computed", "use xarray operations, or declare computes=True"
+        )
+    else:
+        kept.append("stays lazy")
+    _check_stamps(lazy, made)
+    return kept
+
+
+def _broken(stage: Stage, expected: str, found: str, hint: str) -> TwinError:
+    return TwinError(expected, found=found, hint=hint, where=f"contract of {stage.name}")
+
+
+def _check_stamps(result: Any, stage: Stage) -> None:
+    for name in stage.gives:
+        array = result if isinstance(result, xr.DataArray) else result[name]
+        fault = _fault(array, word(name))
+        if fault:
+            raise _broken(stage, f"'{name}' stamped", fault[0], fault[1])
+
+
+def _with(data: tuple[Any, ...], need: str, change: Callable[[xr.Dataset], xr.Dataset]) -> tuple[Any, ...] | None:
+    """The same arguments with one of them changed at `need`; None where it cannot be changed (an index)."""
+    node, _, name = need.rpartition("/")
+    out: list[Any] = []
+    done = False
+    for d in data:
+        if node and isinstance(d, xr.DataTree) and not done:
+            whole = {path.strip("/"): n.to_dataset(inherit=False) for path, n in d.subtree_with_keys}
+            whole[node] = change(whole[node])
+            out.append(xr.DataTree.from_dict({("/" if k in ("", ".") else k): v for k, v in whole.items()}))
+            done = True
+        elif not node and isinstance(d, xr.Dataset) and name in d.variables and not done:
+            out.append(change(d))
+            done = True
+        elif not node and isinstance(d, xr.DataArray) and d.name == name and not done:
+            changed = change(d.to_dataset(name=name))
+            out.append(changed[name] if name in changed else d.rename("something_else"))
+            done = True
+        else:
+            out.append(d)
+    return tuple(out) if done else None
+
+
+def _without(data: tuple[Any, ...], need: str) -> tuple[Any, ...] | None:
+    name = need.rpartition("/")[2]
+    return _with(data, need, lambda ds: ds.drop_vars(name))
+
+
+def _other_unit(data: tuple[Any, ...], need: str) -> tuple[Any, ...] | None:
+    name = need.rpartition("/")[2]
+    if word(name).kind != "number":
+        return None
+
+    def change(ds: xr.Dataset) -> xr.Dataset:
+        out = ds.copy()
+        out[name].attrs = {**ds[name].attrs, "units": "furlong"}
+        return out
+
+    return _with(data, need, change)
+
+
+def _frozen(d: Any) -> Any:
+    return d.copy(deep=True) if isinstance(d, xr.DataArray | xr.Dataset | xr.DataTree) else d
+
+
+def _same(before: Any, after: Any) -> bool:
+    return before.identical(after) if isinstance(before, xr.DataArray | xr.Dataset | xr.DataTree) else True
+
+
+def _counting(d: Any, reads: dict[str, int]) -> Any:
+    """The same data as dask arrays of which every computed block is counted."""
+    import dask.array as da
+
+    def counted(array: xr.DataArray, name: str) -> xr.DataArray:
+        if array.dtype.kind not in "fiub" or array.ndim == 0:
+            return array
+        source = array.data if hasattr(array.data, "dask") else da.from_array(array.values, chunks=array.shape)
+
+        def count(block: Any, block_info: Any = None) -> Any:
+            if block_info:
+                key = f"{name}{block_info[0]['chunk-location']}"
+                reads[key] = reads.get(key, 0) + 1
+            return block
+
+        return array.copy(data=da.map_blocks(count, source, dtype=source.dtype, meta=source._meta))
+
+    if isinstance(d, xr.Dataset):
+        return d.assign({k: counted(v, str(k)) for k, v in d.data_vars.items()})
+    if isinstance(d, xr.DataArray):
+        return counted(d, str(d.name))
+    if isinstance(d, xr.DataTree):
+        nodes: Mapping[str, Any] = {
+            path: _counting(n.to_dataset(inherit=False), reads) for path, n in d.subtree_with_keys
+        }
+        return xr.DataTree.from_dict({("/" if k == "." else k): v for k, v in nodes.items()})
+    return d

@@ -1,0 +1,59 @@
+"""The one error that a user of twinkit meets: what was expected, what was found, what to try next.
+
+It stands left of every other module, so that all of them can raise it.
+"""
+
+from __future__ import annotations
+
+__all__ = ["TwinError", "close_to"]
+
+
+class TwinError(ValueError):
+    """Bad input, said once and in full.
+
+    Parameters
+    ----------
+    expected : str
+        What the function needs, in the words of the docs ("an azimuth between 0 and 360 degree").
+    found : str
+        What it met instead ("-12 degree at cell 'a3'").
+    hint : str
+        The next thing to try, as an instruction.
+    where : str, optional
+        File with line or column, variable or parameter, where there is one.
+
+    Examples
+    --------
+    >>> raise TwinError("a file with heights", found="an empty file", hint="download it again", where="N00E010.hgt")
+    Traceback (most recent call last):
+    ...
+    twinkit.error.TwinError: N00E010.hgt: expected a file with heights; found an empty file. Try: download it again.
+    """
+
+    def __init__(self, expected: str, *, found: str, hint: str, where: str = "") -> None:
+        self.expected, self.found, self.hint, self.where = expected, found, hint, where
+        place = f"{where}: " if where else ""
+        super().__init__(f"{place}expected {expected}; found {found}. Try: {hint.rstrip('.')}.")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # The default would call __init__ with the rendered message alone, so that an error raised
+        # in a dask worker could not come home.
+        return _rebuilt, (self.expected, self.found, self.hint, self.where)
+
+
+def _rebuilt(expected: str, found: str, hint: str, where: str) -> TwinError:
+    return TwinError(expected, found=found, hint=hint, where=where)
+
+
+def close_to(word: str, known: object, *, most: int = 3) -> str:
+    """The known words nearest to `word`, ready for a hint: "'Shimla' or 'Shimoga'"; "" when none is near.
+
+    >>> close_to("rsrq", ["rsrp", "height"])
+    "'rsrp'"
+    """
+    import difflib
+
+    words = [str(k) for k in known]  # type: ignore[attr-defined]
+    folded = {w.casefold(): w for w in words}
+    near = difflib.get_close_matches(word.casefold(), list(folded), n=most, cutoff=0.6)
+    return " or ".join(f"'{folded[n]}'" for n in near)
