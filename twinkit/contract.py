@@ -12,15 +12,19 @@ import importlib
 import inspect
 import math
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping
+import sys
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 import xarray as xr
 
 from twinkit.error import TwinError, close_to
 from twinkit.vocabulary import Word, label, word
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from types import ModuleType
 
 __all__ = ["Explanation", "Stage", "check", "contract", "explain", "physics", "stages", "stamp", "within"]
 
@@ -105,7 +109,12 @@ def within(value: Any, low: float, high: float, *, name: str, unit: str, why: st
     raw = value.data if isinstance(value, xr.DataArray) else value
     if hasattr(raw, "dask"):
         return
-    array = np.asarray(raw)
+    try:
+        array = np.asarray(raw, dtype=float)
+    except (TypeError, ValueError):
+        raise TwinError(
+            f"{name} from {low:g} to {high:g} {unit}", found=repr(value), hint="give a number", where=name
+        ) from None
     if array.size == 0:
         return
     lowest, highest = float(np.min(array)), float(np.max(array))
@@ -127,35 +136,48 @@ def within(value: Any, low: float, high: float, *, name: str, unit: str, why: st
 # ---------------------------------------------------------------- tier 1: physics
 
 
-def physics(*, gives: str = "", **units: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def physics(
+    *, gives: str = "", valid: Mapping[str, tuple[float, float]] | None = None, why: str = "", **units: str
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Guard a pure function of quantities: units are checked where an argument states one, and stamped on the result.
 
     Parameters
     ----------
     gives : str
         Vocabulary name of the result, stamped where the result is a DataArray.
+    valid : dict of str to (low, high), optional
+        Parameter name to the range in which the model holds, in the parameter's unit. Lazy arguments are checked
+        block by block as they are computed. The function carries the table as ``function.valid``, so that a stage
+        can leave out the pixels for which the model has no answer.
+    why : str, optional
+        Who sets the ranges, for the message and for maps.
     **units : str
         Parameter name to the unit in which the function takes it.
 
     Errors
     ------
     TwinError
-        An argument states another unit.
+        An argument states another unit, or lies outside its range.
 
     Examples
     --------
-    >>> @physics(gives="path_loss", distance="m")
+    >>> @physics(gives="path_loss", valid={"distance": (1.0, 1e5)}, distance="m")
     ... def my_loss(distance):
     ...     return 20 * np.log10(distance)
     >>> my_loss(xr.DataArray([10.0], dims="distance", attrs={"units": "km"}))
     Traceback (most recent call last):
     ...
     twinkit.error.TwinError: distance: expected distance in m; found unit 'km'. Try: convert it to m.
+    >>> my_loss(0.5)
+    Traceback (most recent call last):
+    ...
+    twinkit.error.TwinError: distance: expected distance from 1 to 100000 m; found 0.5 m. Try: check the unit...
     """
+    ranges = dict(valid or {})
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         signature = inspect.signature(function)
-        unknown = set(units) - set(signature.parameters)
+        unknown = (set(units) | set(ranges)) - set(signature.parameters)
         if unknown:
             raise TwinError(
                 f"parameters of {function.__name__}", found=", ".join(sorted(unknown)), hint="name its own parameters"
@@ -163,7 +185,8 @@ def physics(*, gives: str = "", **units: str) -> Callable[[Callable[P, R]], Call
 
         @functools.wraps(function)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-            for name, value in signature.bind(*args, **kwargs).arguments.items():
+            bound = signature.bind(*args, **kwargs)
+            for name, value in bound.arguments.items():
                 if isinstance(value, xr.DataArray) and name in units:
                     unit = value.attrs.get("units", units[name])
                     if unit != units[name]:
@@ -173,7 +196,9 @@ def physics(*, gives: str = "", **units: str) -> Callable[[Callable[P, R]], Call
                             hint=f"convert it to {units[name]}",
                             where=name,
                         )
-            result = function(*args, **kwargs)
+                if name in ranges:
+                    bound.arguments[name] = _ranged(value, ranges[name], name, units.get(name, "1"), why)
+            result = function(*bound.args, **bound.kwargs)
             if isinstance(result, xr.DataArray) and gives:
                 w = word(gives)
                 # a physics function is elementwise, so it may have any dims: only name and unit are stamped
@@ -182,9 +207,26 @@ def physics(*, gives: str = "", **units: str) -> Callable[[Callable[P, R]], Call
                 return renamed  # type: ignore[return-value]
             return result
 
+        guarded.valid = ranges  # type: ignore[attr-defined]
+        guarded.why = why  # type: ignore[attr-defined]
         return guarded
 
     return decorate
+
+
+def _ranged(value: Any, limits: tuple[float, float], name: str, unit: str, why: str) -> Any:
+    """The value, checked now, or, where it is lazy, checked when its blocks are computed."""
+    raw = value.data if isinstance(value, xr.DataArray) else value
+    if not hasattr(raw, "dask"):
+        within(raw, *limits, name=name, unit=unit, why=why)
+        return value
+
+    def checked(block: Any) -> Any:
+        within(block, *limits, name=name, unit=unit, why=why)
+        return block
+
+    guarded = raw.map_blocks(checked, dtype=raw.dtype, meta=raw._meta)
+    return value.copy(data=guarded) if isinstance(value, xr.DataArray) else guarded
 
 
 # ---------------------------------------------------------------- tier 2: stages
@@ -286,7 +328,7 @@ def contract(
     Parameters
     ----------
     reads : list of str
-        ``"node/variable"`` of the twin, or the bare name of a stamped array among the positional arguments.
+        ``"node/variable"`` of the twin, or the bare name of a stamped array among the arguments.
     gives : list of str
         Names of the vocabulary; one name for a DataArray, several for a Dataset.
     computes : bool
@@ -324,7 +366,7 @@ def contract(
 
         @functools.wraps(function)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-            stage.admit(args)
+            stage.admit((*args, *kwargs.values()))
             return stage.stamped(function(*args, **kwargs))
 
         guarded.stage = stage  # type: ignore[attr-defined]
@@ -342,12 +384,18 @@ NO_STAGES = {"view", "study", "lesson", "cli", "participate", "__main__"}
 
 def stages() -> dict[str, Stage]:
     """Every stage of twinkit and of this session by dotted name, after importing every stage module."""
-    import twinkit
-
-    for module in pkgutil.iter_modules(twinkit.__path__):
-        if module.name not in NO_STAGES:
-            importlib.import_module(f"twinkit.{module.name}")
+    for module in _stage_modules(sys.modules["twinkit"]):
+        importlib.import_module(module)
     return dict(sorted(_registry.items()))
+
+
+def _stage_modules(package: ModuleType) -> Iterator[str]:
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        if module.name.split(".")[1] in NO_STAGES:
+            continue
+        yield module.name
+        if module.ispkg:
+            yield from _stage_modules(importlib.import_module(module.name))
 
 
 @dataclass(frozen=True)
@@ -399,8 +447,9 @@ def explain(name: str) -> Explanation:
 def check(stage: Callable[..., Any], *data: Any, **choices: Any) -> list[str]:
     """Hold a stage to its contract on one example; every broken promise raises, the kept ones are listed.
 
-    Missing input and wrong unit are refused, nothing is changed in place, lazy inputs stay lazy (a stage
-    that ``computes`` reads each block at most once), and what comes back is stamped.
+    What comes back is stamped and is the same twice; missing input and wrong unit are refused; nothing is changed
+    in place; lazy inputs stay lazy (a stage that ``computes`` reads each block at most once) and give the same
+    numbers in the end.
 
     Parameters
     ----------
@@ -422,30 +471,37 @@ def check(stage: Callable[..., Any], *data: Any, **choices: Any) -> list[str]:
     if made is None:
         raise TwinError("a stage", found=f"{stage!r} without a contract", hint="decorate it with @contract(...)")
     kept = []
+    names = tuple(choices)
 
-    result = stage(*data, **choices)
+    def call(given: tuple[Any, ...]) -> Any:
+        return stage(*given[: len(data)], **dict(zip(names, given[len(data) :], strict=True)))
+
+    # frozen before the first call: a change in place that is made once and for all shows only there
+    given = (*data, *choices.values())
+    before = [_frozen(g) for g in given]
+    result = call(given)
     _check_stamps(result, made)
     kept.append("gives stamped arrays")
+    if not _computed(result).identical(_computed(call(given))):
+        raise _broken(made, "the same answer twice", "two answers", "take a seed, and change nothing in place")
+    kept.append("gives the same twice")
+    if any(not _same(b, g) for b, g in zip(before, given, strict=True)):
+        raise _broken(made, "inputs left as they were", "an input changed in place", "work on a copy, or use assign")
+    kept.append("changes nothing in place")
 
     for need in made.reads:
-        for spoilt, what in ((_without(data, need), "missing"), (_other_unit(data, need), "in another unit")):
+        for spoilt, what in ((_without(given, need), "missing"), (_other_unit(given, need), "in another unit")):
             if spoilt is None:
                 continue
             try:
-                stage(*spoilt, **choices)
+                call(spoilt)
             except TwinError:
                 kept.append(f"refuses {need} {what}")
             else:
                 raise _broken(made, f"a TwinError when {need} is {what}", "an answer", f"name '{need}' in reads=[...]")
 
-    before = [_frozen(d) for d in data]
-    stage(*data, **choices)
-    if any(not _same(b, d) for b, d in zip(before, data, strict=True)):
-        raise _broken(made, "inputs left as they were", "an input changed in place", "work on a copy, or use assign")
-    kept.append("changes nothing in place")
-
     reads: dict[str, int] = {}
-    lazy = stage(*(_counting(d, reads) for d in data), **choices)
+    lazy = call(tuple(_counting(g, reads, f"{i}") for i, g in enumerate(given)))
     if made.computes:
         most = max(reads.values(), default=0)
         if most > 1:
@@ -460,6 +516,8 @@ def check(stage: Callable[..., Any], *data: Any, **choices: Any) -> list[str]:
     else:
         kept.append("stays lazy")
     _check_stamps(lazy, made)
+    _check_alike(_computed(result), _computed(lazy), made)
+    kept.append("gives the same numbers from lazy data")
     return kept
 
 
@@ -469,22 +527,49 @@ def _broken(stage: Stage, expected: str, found: str, hint: str) -> TwinError:
 
 def _check_stamps(result: Any, stage: Stage) -> None:
     for name in stage.gives:
-        array = result if isinstance(result, xr.DataArray) else result[name]
-        fault = _fault(array, word(name))
-        if fault:
-            raise _broken(stage, f"'{name}' stamped", fault[0], fault[1])
+        if isinstance(result, xr.DataArray):
+            found = {result.name: result}
+        else:
+            found = dict(result.variables) if isinstance(result, xr.Dataset) else {}
+        if name not in found:
+            raise _broken(stage, f"'{name}' in the result", f"{', '.join(map(str, found)) or 'nothing'}", "return it")
+        w, array = word(name), found[name]
+        if not w.fits(array.dims):
+            raise _broken(stage, f"'{name}' stamped", f"dims {tuple(map(str, array.dims))}", "rename or reduce them")
+        for attribute, value in (("units", w.unit), ("given_by", stage.name)):
+            if array.attrs.get(attribute) != value:
+                raise _broken(
+                    stage,
+                    f"'{name}' stamped with {attribute} '{value}'",
+                    repr(array.attrs.get(attribute)),
+                    "let @contract be the outermost decorator, so that nothing follows its stamp",
+                )
+
+
+def _check_alike(eager: Any, lazy: Any, stage: Stage) -> None:
+    for name in stage.gives:
+        a, b = (r.values if isinstance(r, xr.DataArray) else r[name].values for r in (eager, lazy))
+        alike = (
+            np.allclose(a, b, rtol=1e-5, atol=1e-9, equal_nan=True) if a.dtype.kind in "fc" else np.array_equal(a, b)
+        )
+        if a.shape != b.shape or not alike:
+            raise _broken(stage, f"the same '{name}' from lazy data", "other numbers", "look at how blocks are joined")
+
+
+def _computed(result: Any) -> Any:
+    return result.compute() if isinstance(result, xr.DataArray | xr.Dataset | xr.DataTree) else result
 
 
 def _with(data: tuple[Any, ...], need: str, change: Callable[[xr.Dataset], xr.Dataset]) -> tuple[Any, ...] | None:
-    """The same arguments with one of them changed at `need`; None where it cannot be changed (an index)."""
+    """The same arguments with one of them changed at `need`; None where it cannot be changed."""
     node, _, name = need.rpartition("/")
     out: list[Any] = []
     done = False
     for d in data:
         if node and isinstance(d, xr.DataTree) and not done:
-            whole = {path.strip("/"): n.to_dataset(inherit=False) for path, n in d.subtree_with_keys}
+            whole = {path: n.to_dataset(inherit=False) for path, n in d.subtree_with_keys}
             whole[node] = change(whole[node])
-            out.append(xr.DataTree.from_dict({("/" if k in ("", ".") else k): v for k, v in whole.items()}))
+            out.append(xr.DataTree.from_dict({("/" if k == "." else k): v for k, v in whole.items()}))
             done = True
         elif not node and isinstance(d, xr.Dataset) and name in d.variables and not done:
             out.append(change(d))
@@ -524,7 +609,7 @@ def _same(before: Any, after: Any) -> bool:
     return before.identical(after) if isinstance(before, xr.DataArray | xr.Dataset | xr.DataTree) else True
 
 
-def _counting(d: Any, reads: dict[str, int]) -> Any:
+def _counting(d: Any, reads: dict[str, int], at: str) -> Any:
     """The same data as dask arrays of which every computed block is counted."""
     import dask.array as da
 
@@ -535,7 +620,7 @@ def _counting(d: Any, reads: dict[str, int]) -> Any:
 
         def count(block: Any, block_info: Any = None) -> Any:
             if block_info:
-                key = f"{name}{block_info[0]['chunk-location']}"
+                key = f"{at}/{name}{block_info[0]['chunk-location']}"
                 reads[key] = reads.get(key, 0) + 1
             return block
 
@@ -546,8 +631,6 @@ def _counting(d: Any, reads: dict[str, int]) -> Any:
     if isinstance(d, xr.DataArray):
         return counted(d, str(d.name))
     if isinstance(d, xr.DataTree):
-        nodes: Mapping[str, Any] = {
-            path: _counting(n.to_dataset(inherit=False), reads) for path, n in d.subtree_with_keys
-        }
+        nodes = {path: _counting(n.to_dataset(inherit=False), reads, f"{at}/{path}") for path, n in d.subtree_with_keys}
         return xr.DataTree.from_dict({("/" if k == "." else k): v for k, v in nodes.items()})
     return d

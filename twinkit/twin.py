@@ -6,8 +6,7 @@ function here takes a twin and gives a new one, or says what is wrong with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -15,6 +14,9 @@ import xarray as xr
 from twinkit.contract import explain, stamp
 from twinkit.error import TwinError, close_to
 from twinkit.vocabulary import words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["assemble", "axis", "explain", "extend", "tiles", "validate"]
 
