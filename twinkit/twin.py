@@ -151,8 +151,8 @@ def validate(twin: xr.DataTree) -> xr.DataTree:
     _check_crs(twin.attrs.get("crs"))
     for (node, name), (other, index) in REFERENCES.items():
         if node in twin.children and name in twin[node].data_vars:
-            known = twin[other].to_dataset(inherit=False)[index].values if other in twin.children else []
-            _check_reference(twin[node].to_dataset(inherit=False)[name], known, f"{node}/{name}", other)
+            known: Any = _node(twin, other)[index].values if other in twin.children else []
+            _check_reference(_node(twin, node)[name], known, f"{node}/{name}", other)
     return twin
 
 
@@ -223,6 +223,10 @@ def _is_twin(twin: object) -> None:
             found=f"a {type(twin).__name__}",
             hint="tk.open(path), tk.datasets.region(...) or tk.assemble(...) give one",
         )
+
+
+def _node(twin: xr.DataTree, name: str) -> xr.Dataset:
+    return twin.children[name].to_dataset(inherit=False)
 
 
 def _same_index(old: xr.Dataset, new: xr.Dataset) -> bool:
