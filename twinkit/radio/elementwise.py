@@ -6,6 +6,8 @@ functions call them through `over`, which broadcasts as xarray does and keeps da
 
 from __future__ import annotations
 
+import functools
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numba
@@ -30,7 +32,21 @@ def mapped(kernel: Any) -> Callable[..., Any]:
     # a kernel typed at the prompt has no file beside which a cache could lie
     cached = not kernel.py_func.__code__.co_filename.startswith("<")
     ufunc: Callable[..., Any] = numba.vectorize(nopython=True, cache=cached)(kernel.py_func)
-    return ufunc
+    lock = threading.Lock()
+    compiled: set[tuple[np.dtype[Any], ...]] = set()
+
+    @functools.wraps(kernel.py_func)
+    def call(*arrays: Any) -> Any:
+        types = tuple(np.asarray(a).dtype for a in arrays)
+        if types not in compiled:
+            # two threads that meet a new type at once would both compile it, and Numba warns
+            with lock:
+                result = ufunc(*arrays)
+                compiled.add(types)
+                return result
+        return ufunc(*arrays)
+
+    return call
 
 
 def over(function: Callable[..., Any], *arguments: Any) -> Any:

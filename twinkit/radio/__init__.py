@@ -1,0 +1,63 @@
+"""Radio: how much of the power that leaves an antenna arrives, and where.
+
+Path loss models are functions of named quantities; `coverage` takes any of them, yours too.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import Any
+
+# Name → the module of this package in which it lives. Lazy, because some bring compiled kernels or climate maps.
+_WHERE = {
+    "coverage": "coverage",
+    "element": "antenna",
+    "f1336": "antenna",
+    "free_space": "free_space",
+    "isotropic": "antenna",
+    "resource_element_power": "coverage",
+    "rma": "tr38901",
+    "rma_los": "tr38901",
+    "rma_los_probability": "tr38901",
+    "rma_nlos": "tr38901",
+    "sector": "antenna",
+    "uma": "tr38901",
+    "uma_los": "tr38901",
+    "uma_los_probability": "tr38901",
+    "uma_nlos": "tr38901",
+    "umi": "tr38901",
+    "umi_los": "tr38901",
+    "umi_los_probability": "tr38901",
+    "umi_nlos": "tr38901",
+}
+
+__all__ = sorted(_WHERE)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'twinkit.radio' has no attribute '{name}'")
+    value = getattr(importlib.import_module(f"twinkit.radio.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+class _Radio(ModuleType):
+    """Where a file bears the name of the function in it, the name means the function.
+
+    Importing twinkit.radio.coverage would otherwise bind the module over the function.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType) and _WHERE.get(name) == name:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Radio
