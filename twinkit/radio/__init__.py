@@ -17,6 +17,8 @@ _WHERE = {
     "f1336": "antenna",
     "free_space": "free_space",
     "isotropic": "antenna",
+    "longley_rice": "itm",
+    "longley_rice_area": "itm",
     "resource_element_power": "coverage",
     "rma": "tr38901",
     "rma_los": "tr38901",
