@@ -1,0 +1,557 @@
+"""The store: a twin on disk with its whole history, in which no change goes unseen.
+
+A stored twin is a folder that holds an Icechunk repository (Zarr version 3) and, beside it, what twinkit adds: side
+records with the SHA-256 of every file, the index from time to commit, and the seal over both. Every `save` is a
+commit: readers see all of it or none. One process writes at a time, any number reads.
+
+What `verify` can prove: a file that was altered, added or taken away is found and named. Who can write the folder
+can also rewrite a whole history with all its digests; only a head that was kept elsewhere, on paper or in a
+published crate, shows that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import shutil
+import time
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import xarray as xr
+
+from twinkit.error import TwinError, close_to
+from twinkit.store import commit as _commit
+from twinkit.store import index, lock, record, repository, tree
+from twinkit.store.check import Verification, verify
+from twinkit.store.difference import Difference, diff
+
+if TYPE_CHECKING:
+    import datetime as dt
+    import pathlib
+
+__all__ = [
+    "Commit",
+    "Difference",
+    "History",
+    "Verification",
+    "append",
+    "branch",
+    "branches",
+    "diff",
+    "history",
+    "open",
+    "save",
+    "tag",
+    "tags",
+    "verify",
+]
+
+Path = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One commit: who, when, why, what.
+
+    Attributes
+    ----------
+    head : str
+        SHA-256 of the whole history up to here. Keep it elsewhere, and `verify` proves that nothing was rewritten.
+    id : str
+        The engine's name of the commit.
+    when : datetime
+        In UTC.
+    author, message : str
+    changed : list of str
+        Nodes that the commit changed.
+    """
+
+    head: str
+    id: str
+    when: dt.datetime
+    author: str
+    message: str
+    changed: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.head[:12]}  {self.when:%Y-%m-%d %H:%M:%S}  {self.author}: {self.message} ({_nodes(self.changed)})"
+        )
+
+
+class History(tuple[Commit, ...]):
+    """The commits of a branch, newest first; prints as a table."""
+
+    __slots__ = ()
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [
+            (c.head[:12], f"{c.when:%Y-%m-%d %H:%M:%S}", c.author, c.message.partition("\n")[0], _nodes(c.changed))
+            for c in self
+        ]
+
+    def __str__(self) -> str:
+        rows = [("head", "when (UTC)", "who", "why", "what"), *self._rows()]
+        widths = [max(len(r[i]) for r in rows) for i in range(5)]
+        return "\n".join("  ".join(t.ljust(w) for t, w in zip(r, widths, strict=True)).rstrip() for r in rows)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        cells = "".join("<tr>" + "".join(f"<td>{escape(t)}</td>" for t in r) + "</tr>" for r in self._rows())
+        heads = "".join(f"<th>{t}</th>" for t in ("head", "when (UTC)", "who", "why", "what"))
+        return f"<table><thead><tr>{heads}</tr></thead><tbody>{cells}</tbody></table>"
+
+
+def _nodes(changed: list[str]) -> str:
+    return ", ".join("attributes" if n == "/" else n for n in changed)
+
+
+def _public(row: index.Row) -> Commit:
+    return Commit(row.head, row.id, row.when, row.author, row.message, row.changed)
+
+
+def _author(author: str | None) -> str:
+    if author is not None:
+        return _commit.check_text(author, "author")
+    try:
+        return os.environ.get("TWINKIT_AUTHOR") or getpass.getuser()
+    except (KeyError, OSError):  # a user number without a name, as in a container
+        return "unknown"
+
+
+# ---------------------------------------------------------------- reading
+
+
+def open(
+    path: Path, *, as_of: Any = None, branch: str = "main", tag: str | None = None, commit: str | None = None
+) -> xr.DataTree:
+    """A stored twin, lazy: values are read when they are asked for.
+
+    Parameters
+    ----------
+    path : str or Path
+        Folder of the store.
+    as_of : str, datetime or Timestamp, optional
+        The newest state of `branch` that was committed at this moment or before; UTC unless it says otherwise,
+        and a date alone is its first moment. It asks what was known then; the dim ``time`` says when it was true.
+    branch : str
+    tag : str, optional
+    commit : str, optional
+        A head, or its first digits.
+
+    Returns
+    -------
+    DataTree
+        Dask arrays in the blocks of the store; the indexes are in memory. ``encoding`` holds source, commit and head.
+
+    Errors
+    ------
+    TwinError
+        Nothing there, a file, an empty folder, no store, a newer format; no such branch, tag or commit; nothing
+        that old. Reading a value from a damaged file raises one too.
+
+    Examples
+    --------
+    >>> import tempfile, twinkit as tk
+    >>> path = tempfile.mkdtemp() + "/one.twin"
+    >>> _ = save(tk.assemble({}, title="one mast", crs="EPSG:32643"), path, message="the beginning")
+    >>> open(path).attrs["title"]
+    'one mast'
+    """
+    import zarr
+
+    root = repository.located(path)
+    repo = repository.reader(root)
+    found = repository.resolve(repo, root, branch=branch, tag=tag, commit=commit, as_of=as_of)
+    with repository.engine(root):
+        info = repo.lookup_snapshot(found)
+    row = repository.row(info)
+    if row is None or not {"nodes", "values"} <= set(info.metadata):
+        raise TwinError(
+            "a commit that twinkit made",
+            found=f"commit {found} without twinkit's digests",
+            hint="tk.history(path) lists those that it made; open one of them with commit=",
+            where=str(root),
+        )
+    with repository.engine(root):
+        group = zarr.open_group(repo.readonly_session(snapshot_id=found).store, mode="r")
+        twin = tree.read(group, info.metadata, commit=found)
+    twin.encoding = {"source": str(root), "commit": found, "head": row.head}
+    return twin
+
+
+def history(path: Path, *, branch: str = "main") -> History:
+    """Who changed what in a stored twin, when and why.
+
+    Parameters
+    ----------
+    path : str or Path
+    branch : str
+
+    Returns
+    -------
+    History
+        Commits, newest first; prints as a table.
+
+    Errors
+    ------
+    TwinError
+        No store, no such branch.
+
+    Examples
+    --------
+    >>> import tempfile, twinkit as tk
+    >>> path = tempfile.mkdtemp() + "/one.twin"
+    >>> _ = save(tk.assemble({}, title="one mast", crs="EPSG:32643"), path, message="the beginning", author="Asha")
+    >>> [(c.author, c.message) for c in history(path)]
+    [('Asha', 'the beginning')]
+    """
+    root = repository.located(path)
+    repo = repository.reader(root)
+    start = repository.snapshot(repo, root, branch=branch)
+    return History(map(_public, repository.commits(repo, root, start)))
+
+
+def branches(path: Path) -> dict[str, str]:
+    """The branches of a store, and the head of each."""
+    return _heads(path, "branch.")
+
+
+def tags(path: Path) -> dict[str, str]:
+    """The tags of a store, and the head that each names."""
+    return _heads(path, "tag.")
+
+
+def _heads(path: Path, kind: str) -> dict[str, str]:
+    root = repository.located(path)
+    repo = repository.reader(root)
+    found = {}
+    for name, at in sorted(repository.heads(repo, root).items()):
+        if name.startswith(kind):
+            with repository.engine(root):
+                row = repository.row(repo.lookup_snapshot(at))
+            found[name.removeprefix(kind)] = row.head if row else ""
+    return found
+
+
+# ---------------------------------------------------------------- writing
+
+
+def save(twin: xr.DataTree, path: Path, *, message: str, branch: str = "main", author: str | None = None) -> Commit:
+    """Commit a twin: it becomes the newest state of a branch, and the states before it stay.
+
+    Only arrays that differ from the stored ones are written; lazy ones are computed block by block, those that were
+    opened from this store and left alone are not even read.
+
+    Parameters
+    ----------
+    twin : DataTree
+    path : str or Path
+        Folder of the store; made if there is none.
+    message : str
+        Why. It is read long after.
+    branch : str
+        An existing branch; see `branch`.
+    author : str, optional
+        Who; left out, ``TWINKIT_AUTHOR`` or the name of the user.
+
+    Returns
+    -------
+    Commit
+        Its ``head`` is worth keeping elsewhere. Where nothing differs, the newest commit, and no new one is made.
+
+    Errors
+    ------
+    TwinError
+        No twin, a value or attribute that cannot be stored, another writer at work, a full disk. The store is then
+        as it was.
+
+    Examples
+    --------
+    >>> import tempfile, twinkit as tk
+    >>> path = tempfile.mkdtemp() + "/one.twin"
+    >>> done = save(tk.assemble({}, title="one mast", crs="EPSG:32643"), path, message="the beginning")
+    >>> done.changed, len(done.head)
+    (['/'], 64)
+    """
+    from twinkit.twin import validate
+
+    validate(twin)
+    _commit.check_text(message, "message")
+    author = _author(author)
+    root = repository.local(path)
+    if not repository.is_store(root):
+        return _first(twin, root, message=message, branch=branch, author=author)
+    repository.located(root)
+
+    def change(group: Any, said: dict[str, Any]) -> Any:
+        return tree.write(group, twin, said)
+
+    return _committed(root, branch, message, author, change, act="save")
+
+
+def append(
+    path: Path,
+    node: str,
+    data: xr.Dataset,
+    *,
+    message: str,
+    dim: str = "time",
+    branch: str = "main",
+    author: str | None = None,
+) -> Commit:
+    """Commit more of a node along one dim: what is stored already is neither read nor written again.
+
+    The first append to a node that the twin lacks makes it, and its length becomes that of a stored block. Appends of
+    that length, or of a multiple, write whole blocks; others rewrite the last one. Collect small readings first.
+
+    Parameters
+    ----------
+    path : str or Path
+        Folder of an existing store.
+    node : str
+        ``"telemetry"``, for example.
+    data : Dataset
+        The same variables and the same ids as stored; values along `dim` that come after the stored ones.
+    message : str
+    dim : str
+        First dim of the variables that grow.
+    branch : str
+    author : str, optional
+
+    Returns
+    -------
+    Commit
+
+    Errors
+    ------
+    TwinError
+        Other variables, types or ids than stored, values along `dim` that do not come after, and as `save`.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np, twinkit as tk
+    >>> path = tempfile.mkdtemp() + "/one.twin"
+    >>> _ = save(tk.assemble({}, title="one mast", crs="EPSG:32643"), path, message="the beginning")
+    >>> hour = np.datetime64("2026-03-01", "ns") + np.arange(60) * np.timedelta64(1, "m")
+    >>> load = xr.Dataset({"load": (("time", "cell"), np.full((60, 1), 0.5))}, {"time": hour, "cell": ["a"]})
+    >>> for h in range(2):
+    ...     later = load.assign_coords(time=load.time + np.timedelta64(h, "h"))
+    ...     _ = append(path, "telemetry", later, message=f"hour {h}")
+    >>> open(path)["telemetry/load"].sizes["time"]
+    120
+    """
+    from twinkit.twin import extend, validate
+
+    if not isinstance(data, xr.Dataset):
+        raise TwinError("a Dataset", found=f"a {type(data).__name__}", hint="array.to_dataset(name=...)", where=node)
+    _commit.check_text(message, "message")
+    author = _author(author)
+    root = repository.located(path)
+
+    def change(group: Any, said: dict[str, Any]) -> Any:
+        bare = xr.DataTree(xr.Dataset(attrs=dict(group.attrs)))
+        stamped = extend(bare, **{node: data})
+        validate(stamped)
+        ds = stamped.children[node].to_dataset(inherit=False)
+        if node not in said["nodes"]:
+            return tree.add(group, node, ds, said)
+        tree.check_append(group[node], node, ds, dim=dim)
+        return ({node} if ds.sizes[dim] else set(), *tree.append(group, node, ds, said, dim=dim))
+
+    return _committed(root, branch, message, author, change, act="append")
+
+
+def _committed(root: pathlib.Path, branch: str, message: str, author: str, change: Any, *, act: str) -> Commit:
+    import zarr
+
+    with _commit.changing(root, act=act, reference=f"branch.{branch}") as repo:
+        at = repository.snapshot(repo, root, branch=branch)
+        info = repo.lookup_snapshot(at)
+        before = record.engine_files(root)
+        session = repo.writable_session(branch)
+        group = zarr.open_group(session.store, mode="a", zarr_format=3)
+        changed, nodes, values = change(group, info.metadata)
+        row = repository.row(info)
+        if row is not None and not changed:
+            return _public(row)
+        row = _commit.commit(
+            root,
+            repo,
+            session,
+            branch=branch,
+            message=message,
+            author=author,
+            changed=changed,
+            nodes=nodes,
+            values=values,
+            before=before,
+        )
+    return _public(row)
+
+
+def _first(twin: xr.DataTree, root: pathlib.Path, *, message: str, branch: str, author: str) -> Commit:
+    """The first commit, made in a folder beside and moved into place whole: nothing else is ever seen."""
+    if branch != "main":
+        raise TwinError(
+            "the branch 'main' in a new store",
+            found=f"'{branch}'",
+            hint="save without branch, then tk.branch(path, name)",
+        )
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        repository.located(root)
+    draft = root.with_name(f".{root.name}.{uuid.uuid4().hex[:8]}.draft")
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(root)
+        (draft / "twinkit" / "records").mkdir(parents=True)
+    except OSError as fault:
+        raise TwinError(
+            "a folder that can be written",
+            found=fault.strerror or str(fault),
+            hint="choose a folder of yours",
+            where=str(root.parent),
+        ) from None
+    try:
+        with repository.engine(root):
+            repository.new(draft)
+            _commit.keep(draft, repository.ROOT, head="", parent="", files=record.engine_files(draft) | {"config.yaml"})
+            record.seal(draft)
+            made = _committed(
+                draft, branch, message, author, lambda group, said: tree.write(group, twin, said), act="save"
+            )
+            record.write(draft / record.IDENTITY, {"engine": "icechunk 1", "format": repository.FORMAT})
+            _into_place(draft, root)
+            _commit.settle(root.parent, ["."])
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return made
+
+
+def _into_place(draft: pathlib.Path, root: pathlib.Path) -> None:
+    if repository.is_store(root):
+        raise TwinError(
+            "one writer at a time",
+            found="another one made a store here meanwhile",
+            hint="look at it with tk.history(path), then save again",
+            where=str(root),
+        )
+    if root.exists():
+        root.rmdir()
+    draft.rename(root)
+
+
+def _sweep(root: pathlib.Path) -> None:
+    """Take away what first saves left behind that were killed an hour ago or more."""
+    for draft in root.parent.glob(f".{root.name}.*.draft"):
+        with contextlib.suppress(TwinError, OSError):
+            if time.time() - (draft / "twinkit").stat().st_mtime > 3600:
+                with lock.hold(draft):
+                    shutil.rmtree(draft, ignore_errors=True)
+
+
+def branch(path: Path, name: str, *, from_: str | None = None) -> Commit:
+    """A what-if that is kept: a second line of commits that starts at an existing one.
+
+    Parameters
+    ----------
+    path : str or Path
+    name : str
+        Letters, digits, dots, hyphens and underscores, e.g. ``"what-if.no-diesel"``; no slash.
+    from_ : str, optional
+        Branch, tag or head at which it starts; left out, the newest commit of ``main``.
+
+    Returns
+    -------
+    Commit
+        The one at which it starts.
+
+    Errors
+    ------
+    TwinError
+        The name is taken or unfit; no such start; another writer at work.
+
+    Examples
+    --------
+    >>> import tempfile, twinkit as tk
+    >>> path = tempfile.mkdtemp() + "/one.twin"
+    >>> _ = save(tk.assemble({}, title="one mast", crs="EPSG:32643"), path, message="the beginning")
+    >>> _ = branch(path, "what-if.no-diesel")
+    >>> sorted(branches(path))
+    ['main', 'what-if.no-diesel']
+    """
+    return _name(path, name, from_, "branch")
+
+
+def tag(path: Path, name: str, *, from_: str | None = None) -> Commit:
+    """A lasting name for one commit, such as ``"paper-2026"``; it cannot be moved.
+
+    Parameters
+    ----------
+    path : str or Path
+    name : str
+    from_ : str, optional
+        Branch, tag or head that it names; left out, the newest commit of ``main``.
+
+    Errors
+    ------
+    TwinError
+        As `branch`.
+
+    Examples
+    --------
+    >>> import tempfile, twinkit as tk
+    >>> path = tempfile.mkdtemp() + "/one.twin"
+    >>> done = save(tk.assemble({}, title="one mast", crs="EPSG:32643"), path, message="the beginning")
+    >>> tag(path, "paper-2026").head == tags(path)["paper-2026"] == done.head
+    True
+    """
+    return _name(path, name, from_, "tag")
+
+
+def _name(path: Path, name: str, start: str | None, word: str) -> Commit:
+    fit = isinstance(name, str) and name and all(c.isalnum() or c in ".-_" for c in name) and name.strip(".") == name
+    if not fit or not name.isascii() or len(name) > 100:
+        raise TwinError(
+            f"a {word} name of letters, digits, dots, hyphens and underscores",
+            found=repr(name),
+            hint="write it like 'what-if.no-diesel'",
+        )
+    root = repository.located(path)
+    with _commit.changing(root, act=word, reference=f"{word}.{name}") as repo:
+        heads = repository.heads(repo, root)
+        if f"{word}.{name}" in heads:
+            hint = f"open it with {word}='{name}'" if word == "branch" else "choose another name"
+            raise TwinError(f"a {word} name that is not taken", found=f"'{name}'", hint=hint, where=str(root))
+        at = _start(repo, root, heads, start)
+        row = repository.row(repo.lookup_snapshot(at))
+        if row is None:
+            raise TwinError("a commit that twinkit made", found=at, hint="save first", where=str(root))
+        (repo.create_tag if word == "tag" else repo.create_branch)(name, at)
+        _commit.settle(root, [f"refs/{word}.{name}/ref.json"])
+    return _public(row)
+
+
+def _start(repo: Any, root: pathlib.Path, heads: dict[str, str], start: str | None) -> str:
+    if start is None:
+        return repository.snapshot(repo, root, branch="main")
+    for word in ("branch", "tag"):
+        if f"{word}.{start}" in heads:
+            return heads[f"{word}.{start}"]
+    try:
+        return repository.named(repo, root, start).id
+    except TwinError:
+        near = close_to(start, [n.partition(".")[2] for n in heads])
+        raise TwinError(
+            "a branch, a tag or a head of this store",
+            found=f"'{start}'",
+            hint=f"did you mean {near}?" if near else "tk.history(path) and tk.store.branches(path) list them",
+            where="from_",
+        ) from None

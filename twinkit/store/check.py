@@ -1,0 +1,276 @@
+"""Verify: whether a store still holds what was committed, and if not, which file, commit or branch does not."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from twinkit.error import TwinError
+from twinkit.store import commit, digest, index, lock, record, repository
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from twinkit.store.index import Row
+
+__all__ = ["Verification", "verify"]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify` found. It is true if nothing is wrong.
+
+    Attributes
+    ----------
+    path : str
+    faults : list of str
+        One line for each thing that is not as it was committed, with the file, commit or branch.
+    notes : list of str
+        What is no fault but worth knowing.
+    commits, files : int
+        How many were checked.
+    heads : dict
+        Branch or tag to its head; worth keeping elsewhere.
+    """
+
+    path: str
+    faults: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    commits: int = 0
+    files: int = 0
+    heads: dict[str, str] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return not self.faults
+
+    def __str__(self) -> str:
+        lines = [f"{self.path}: {self.commits} commits in {self.files} files"]
+        if self.faults:
+            lines.append(f"{len(self.faults)} {'fault' if len(self.faults) == 1 else 'faults'}:")
+            lines += [f"  {f}" for f in self.faults]
+        else:
+            lines.append("nothing altered, nothing missing, nothing added")
+        lines += [f"  note: {n}" for n in self.notes]
+        lines += [f"  {name.replace('.', ' ', 1)} {head}" for name, head in self.heads.items()]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def verify(path: str | os.PathLike[str], *, head: str | None = None, thorough: bool = False) -> Verification:
+    """Whether a store still holds what was committed: nothing altered, nothing cut off.
+
+    Every file is compared with its SHA-256, every commit with the digests in it and with the commit before, and the
+    values of the newest commit of each branch and tag with the digest of their content. The store stays readable
+    meanwhile; what an interrupted save left behind is tidied up first.
+
+    Parameters
+    ----------
+    path : str or Path
+    head : str, optional
+        A head that was kept elsewhere, or its first digits. Only this proves that no newest commit was dropped and
+        no history rewritten with all its digests.
+    thorough : bool
+        Compare the values of every commit, not of the newest ones alone.
+
+    Returns
+    -------
+    Verification
+        True if nothing is wrong; else its `faults` name file, commit or branch.
+
+    Errors
+    ------
+    TwinError
+        No store, or one that is being written.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile, twinkit as tk
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "one.twin"
+    >>> done = tk.save(tk.assemble({}, title="one mast", crs="EPSG:32643"), path, message="the beginning")
+    >>> bool(verify(path, head=done.head))
+    True
+    >>> _ = (path / "chunks").mkdir(exist_ok=True), (path / "chunks" / "STRANGER").write_bytes(b"")
+    >>> verify(path).faults
+    ['chunks/STRANGER belongs to no commit']
+    """
+    root = repository.local(path)
+    if not root.is_dir():
+        repository.located(path)
+    faults: list[str] = []
+    notes: list[str] = []
+    try:
+        repository.located(path)
+    except TwinError as fault:
+        if not (root / "twinkit").is_dir() or "format" in fault.expected:
+            raise
+        return Verification(str(root), [f"{record.IDENTITY} was altered or is missing"])
+    try:
+        with lock.hold(root):
+            if lock.interrupted(root) == {}:
+                faults.append(f"{lock.MARK} was altered")
+            elif commit.recover(root):
+                notes.append("a save was interrupted; what it left behind was tidied up")
+            return _verified(root, head, thorough, faults, notes)
+    except TwinError as fault:
+        if "written" not in fault.expected:
+            raise
+        notes.append("the folder cannot be written: what an interrupted save may have left was not tidied up")
+        return _verified(root, head, thorough, faults, notes)
+
+
+def _verified(
+    root: pathlib.Path, head: str | None, thorough: bool, faults: list[str], notes: list[str]
+) -> Verification:
+    references = _references(root, faults)
+    records = _records(root, faults)
+    files = _files(root, records, faults)
+    rows: dict[str, Row] = {}
+    heads: dict[str, str] = {}
+    try:
+        repo = repository.reader(root)
+        shown = commit.history(repo, root)
+        rows = _chain(shown, records, faults)
+        heads = {name: rows[at].head for name, at in sorted(references.items()) if at in rows}
+        newest = set(references.values()) - {repository.ROOT}
+        for at in sorted(set(rows) if thorough else newest & set(rows)):
+            faults += [f"commit {_short(rows[at])}: {f}" for f in commit.content_faults(repo, shown[at])]
+        faults += [
+            f"commit {c} has a record but no branch or tag shows it: newer commits were dropped"
+            for c in sorted(set(records) - set(shown))
+        ]
+        if index.sealed(root):
+            for name, at in references.items():
+                known = index.line(root, at) if at in rows else []
+                if known is not None and [r.id for r in known] != [i for i in _line(shown, at) if i in rows]:
+                    faults.append(f"{index.INDEX} does not tell the history of {name}")
+    except TwinError as fault:
+        faults.append(f"the history cannot be read: {fault.found}")
+    except Exception as fault:  # noqa: BLE001 - a damaged store must end in a finding, whatever the engine raises
+        faults.append(f"the history cannot be read: {str(fault).strip().partition(chr(10))[0]}")
+    if head is not None:
+        wanted = str(head).rstrip("….").lower()
+        if len(wanted) < 8:
+            raise TwinError("a head of at least 8 digits", found=repr(head), hint="give all 64", where="head")
+        if not any(r.head.startswith(wanted) for r in rows.values()):
+            faults.append(
+                f"head {wanted[:12]} is in no branch: newest commits were dropped, or the history was rewritten"
+            )
+    return Verification(str(root), faults, notes, len(rows), files, heads)
+
+
+def _short(row: Row) -> str:
+    return f"{row.head[:12]} ('{row.message.partition(chr(10))[0][:40]}')"
+
+
+def _references(root: pathlib.Path, faults: list[str]) -> dict[str, str]:
+    """Branches and tags, compared with the seal."""
+    now = record.references(root)
+    try:
+        sealed = record.read(root / record.SEAL)
+    except FileNotFoundError:
+        faults.append(f"{record.SEAL} is missing")
+        sealed = {"references": now}
+    except record.Damaged:
+        faults.append(f"{record.SEAL} was altered")
+        sealed = {"references": now}
+    else:
+        if sealed["index"] != record.index_digest(root):
+            faults.append(f"{index.INDEX} was altered or is missing")
+    for name in sorted(set(now) | set(sealed["references"])):
+        word, _, what = name.partition(".")
+        was, stands = sealed["references"].get(name), now.get(name)
+        file = f"refs/{name}/ref.json"
+        if stands == "":
+            faults.append(f"{file} was altered")
+        elif stands is None:
+            faults.append(f"{file} is missing: the {word} '{what}' was taken away")
+        elif was is None:
+            faults.append(f"{file} was added: twinkit made no {word} '{what}'")
+        elif was != stands:
+            faults.append(f"{file} was altered: the {word} '{what}' stood at commit {was}, now at {stands}")
+    return now
+
+
+def _records(root: pathlib.Path, faults: list[str]) -> dict[str, dict[str, Any]]:
+    found = {}
+    for commit_id, path in sorted(record.records(root).items()):
+        try:
+            found[commit_id] = record.read(path)
+        except record.Damaged:
+            faults.append(f"{record.RECORDS}/{path.name} was altered")
+            continue
+        if found[commit_id]["commit"] != commit_id:
+            faults.append(f"{record.RECORDS}/{path.name} is the record of another commit")
+    return found
+
+
+def _files(root: pathlib.Path, records: dict[str, dict[str, Any]], faults: list[str]) -> int:
+    """Every file against its digest; what no record knows is named."""
+    expected: dict[str, str] = {}
+    for r in records.values():
+        expected |= r["files"]
+    there = {p.relative_to(root).as_posix() for p in _below(root)}
+    digests = record.file_digests(root, set(expected) & there)
+    for name in sorted(expected):
+        if name not in there:
+            faults.append(f"{name} is missing")
+        elif digests[name] != expected[name]:
+            faults.append(f"{name} was altered")
+    ours = {record.IDENTITY, record.SEAL, record.HORIZON, index.INDEX, lock.LOCK, lock.MARK}
+    ours |= {f"{record.RECORDS}/{c.name}" for c in record.records(root).values()}
+    ours |= {f"refs/{name}/ref.json" for name in record.references(root)}
+    faults += [f"{name} belongs to no commit" for name in sorted(there - set(expected) - ours)]
+    return len(there)
+
+
+def _below(root: pathlib.Path) -> Iterable[pathlib.Path]:
+    for folder, _, names in os.walk(root):
+        for name in names:
+            yield pathlib.Path(folder) / name
+
+
+def _line(shown: dict[str, Any], start: str) -> Iterable[str]:
+    at: str | None = start
+    while at in shown:
+        yield str(at)
+        at = shown[str(at)].parent_id
+
+
+def _chain(shown: dict[str, Any], records: dict[str, dict[str, Any]], faults: list[str]) -> dict[str, Row]:
+    """Every commit against its own digests and against its parent."""
+    rows: dict[str, Row] = {}
+    for commit_id, info in shown.items():
+        if commit_id not in records:
+            faults.append(
+                f"{record.RECORDS}/{commit_id}.json is missing or altered: its commit's files are not vouched for"
+            )
+        if commit_id == repository.ROOT:
+            continue
+        row = repository.row(info)
+        if row is None:
+            faults.append(f"commit {commit_id} ('{info.message[:40]}') was not made by twinkit: it carries no digests")
+            continue
+        rows[commit_id] = row
+    for commit_id, row in rows.items():
+        said = shown[commit_id].metadata
+        parent = rows[row.parent].head if row.parent in rows else ""
+        if said["parent"] != parent:
+            faults.append(f"commit {_short(row)} does not follow the commit before it")
+        told = digest.head(
+            content=said["content"],
+            parent=said["parent"],
+            message=row.message,
+            author=said["author"],
+            when=said["when"],
+            changed=list(said["changed"]),
+        )
+        if told != row.head:
+            faults.append(f"commit {_short(row)}: its message, author, time or content was rewritten")
+        elif commit_id in records and records[commit_id]["head"] != row.head:
+            faults.append(
+                f"commit {_short(row)} was rewritten: its record knows the head {records[commit_id]['head'][:12]}"
+            )
+    return rows

@@ -1,0 +1,237 @@
+"""A change of the store, from the lock to the seal, and the tidying after one that was cut short.
+
+The order is what keeps the store whole. New files are written beside the old ones and flushed into a commit that no
+branch shows yet; its side record is written; only then does the branch move, in one atomic replacement of one small
+file. Whatever stops the writer before that leaves files that nobody refers to; after it, a commit that is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+from typing import TYPE_CHECKING, Any
+
+from twinkit.error import TwinError
+from twinkit.store import array, blocks, digest, index, lock, record, repository, tree
+from twinkit.store.index import Row
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["changing", "check_text", "commit", "content_faults", "history", "keep", "recover", "settle"]
+
+
+# ---------------------------------------------------------------- commits
+
+
+@contextlib.contextmanager
+def changing(root: pathlib.Path, **what: str) -> Iterator[Any]:
+    """Hold the lock of a store for one change, and leave it sealed: as it was, if the change fails.
+
+    Parameters
+    ----------
+    root : Path
+    **what : str
+        For the mark: the act, the reference that moves ("branch.main").
+    """
+    with lock.hold(root):
+        recover(root)
+        repo = repository.reader(root)
+        lock.begin(root, parent=_reference(root, what["reference"]), **what)
+        try:
+            with repository.engine(root):
+                yield repo
+        except BaseException:
+            # Also for an interrupt from the keyboard: tidy up what nobody refers to.
+            with contextlib.suppress(Exception):
+                recover(root)
+            raise
+        record.seal(root, what["reference"])
+        lock.finish(root)
+
+
+def commit(
+    root: pathlib.Path,
+    repo: Any,
+    session: Any,
+    *,
+    branch: str,
+    message: str,
+    author: str,
+    changed: Iterable[str],
+    nodes: dict[str, str],
+    values: dict[str, list[str]],
+    before: set[str],
+) -> Row:
+    """Make what a session wrote a commit: record first, then the branch."""
+    parent_id = session.snapshot_id
+    parent = repository.row(repo.lookup_snapshot(parent_id)) if parent_id != repository.ROOT else None
+    when = dt.datetime.now(dt.UTC)
+    if parent is not None and when <= parent.when:
+        # A clock that was set back must not put a commit before its parent, or as_of would lose the way.
+        when = parent.when + dt.timedelta(microseconds=1)
+    said: dict[str, Any] = {
+        "author": author,
+        "changed": sorted(changed),
+        "content": digest.of(nodes),
+        "parent": parent.head if parent else "",
+        "when": when.isoformat(),
+    }
+    head = digest.head(message=message, **said)
+    new = session.flush(message, {**said, "format": repository.FORMAT, "head": head, "nodes": nodes, "values": values})
+    keep(root, new, head=head, parent=parent_id, files=record.engine_files(root) - before)
+    repo.reset_branch(branch, new, from_snapshot_id=parent_id)
+    settle(root, [f"refs/branch.{branch}/ref.json"])
+    row = Row(new, "" if parent is None else parent_id, head, when, message, author, said["changed"])
+    index.add(root, [row])
+    return row
+
+
+def keep(root: pathlib.Path, commit_id: str, *, head: str, parent: str, files: set[str]) -> None:
+    """Write the side record of a commit, after its files are safely on the disk."""
+    digests = record.file_digests(root, files, durable=True)
+    settle(root, record.FOLDERS)
+    content = {"commit": commit_id, "files": digests, "head": head, "parent": parent}
+    record.write(record.record_path(root, commit_id), content)
+
+
+def settle(root: pathlib.Path, names: Iterable[str]) -> None:
+    """Have files and folders on the disk before going on."""
+    if os.name == "nt":
+        return
+    for name in names:
+        with contextlib.suppress(OSError):
+            handle = os.open(root / name, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
+def _reference(root: pathlib.Path, name: str) -> str:
+    return record.references(root).get(name, "")
+
+
+# ---------------------------------------------------------------- after an interruption
+
+
+def recover(root: pathlib.Path) -> bool:
+    """Tidy up after a writer that was stopped; nothing is done where none was. The lock is held.
+
+    A commit that a branch shows stays, and gets its side record if that is missing and its values are those that it
+    says. Files of a commit that no branch shows are taken away, unless a record that could claim them is damaged.
+
+    Returns
+    -------
+    bool
+        Whether there was something to tidy.
+    """
+    mark = lock.interrupted(root)
+    if mark is None:
+        return False
+    repo = repository.reader(root)
+    shown = history(repo, root)
+    moved = str(mark.get("reference", ""))
+    at = _reference(root, moved)
+    if at in shown and not record.record_path(root, at).exists():
+        _complete(root, repo, at)
+    records: dict[str, dict[str, Any]] = {}
+    intact = True
+    for commit_id, path in record.records(root).items():
+        try:
+            records[commit_id] = record.read(path)
+        except record.Damaged:
+            intact = False
+    for commit_id in [c for c, r in records.items() if c not in shown and r["parent"] == mark.get("parent")]:
+        records.pop(commit_id)
+        record.record_path(root, commit_id).unlink(missing_ok=True)
+    if intact and set(shown) <= set(records):
+        listed = {name for r in records.values() for name in r["files"]}
+        for name in record.engine_files(root) - listed:
+            (root / name).unlink(missing_ok=True)
+    for path in (root / "twinkit").rglob(".*.tmp"):
+        path.unlink(missing_ok=True)
+    index.rebuild(root, [r for r in map(repository.row, shown.values()) if r is not None])
+    record.seal(root, moved)
+    lock.finish(root)
+    return True
+
+
+def history(repo: Any, root: pathlib.Path) -> dict[str, Any]:
+    """Every commit that a branch or tag shows, from the engine itself, the empty beginning included."""
+    found: dict[str, Any] = {}
+    with repository.engine(root):
+        for start in set(repository.heads(repo, root).values()):
+            for info in repo.ancestry(snapshot_id=start):
+                if info.id in found:
+                    break
+                found[info.id] = info
+    return found
+
+
+def _complete(root: pathlib.Path, repo: Any, commit_id: str) -> None:
+    """Write the side record that a crash missed, if the commit's values are those that it says."""
+    info = repo.lookup_snapshot(commit_id)
+    row = repository.row(info)
+    if row is None or content_faults(repo, info):
+        return
+    listed = set()
+    for path in record.records(root).values():
+        try:
+            listed |= set(record.read(path)["files"])
+        except record.Damaged:
+            return
+    keep(root, commit_id, head=row.head, parent=info.parent_id, files=record.engine_files(root) - listed)
+
+
+def content_faults(repo: Any, info: Any) -> list[str]:
+    """What a commit says of its values and does not hold, read from the values themselves.
+
+    Returns
+    -------
+    list of str
+        One line for each array or node; none when all is as it was committed.
+    """
+    import zarr
+
+    said = info.metadata
+    faults = []
+    group = zarr.open_group(repo.readonly_session(snapshot_id=info.id).store, mode="r")
+    stored = tree.hierarchy(group)
+    for node, (attrs, arrays) in stored.items():
+        description = {}
+        for name, held in arrays.items():
+            where = f"{node}/{name}"
+            p = tree.stored_plan(held)
+            p.data = array.Raw(held, where)
+            try:
+                values = blocks.values_digest(p)
+            except TwinError as fault:
+                faults.append(f"{where} cannot be read: {fault.found}")
+                values = said["values"].get(where, [""])
+            if values != said["values"].get(where):
+                faults.append(f"the values of {where} are not those that were committed")
+            description[name] = tree.describe(p, values)
+        if digest.of({"attrs": attrs, "variables": description}) != said["nodes"].get(node):
+            faults.append(f"{node} is not as it was committed")
+    faults += [f"{node} is missing" for node in said["nodes"] if node not in stored]
+    if digest.of(said["nodes"]) != said["content"]:
+        faults.append("the digests of the nodes do not add up to that of the content")
+    return faults
+
+
+def check_text(value: object, word: str) -> str:
+    """A message or an author: one line or more of text.
+
+    Errors
+    ------
+    TwinError
+        Not text, or empty.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise TwinError(
+            f"a {word} in words", found=repr(value), hint="say why, e.g. message='two new sites'", where=word
+        )
+    return value

@@ -1,0 +1,173 @@
+"""Side records: the SHA-256 of every file that a commit brought, and the seal over what changes in place.
+
+A record is written once, before its commit becomes visible, and never changed. The seal is rewritten with every
+change: it holds where the branches and tags stood and the digest of the index. Both carry the digest of their own
+text, so that a flipped byte in them shows too.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import hashlib
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from twinkit.error import TwinError
+from twinkit.store import digest
+from twinkit.store.lock import put
+
+if TYPE_CHECKING:
+    import pathlib
+    from collections.abc import Iterable
+
+__all__ = ["FOLDERS", "Damaged", "engine_files", "file_digests", "read", "references", "seal", "write"]
+
+FOLDERS = ("snapshots", "transactions", "manifests", "chunks")
+"""Folders of the engine whose files are written once."""
+
+RECORDS = "twinkit/records"
+SEAL = "twinkit/seal.json"
+IDENTITY = "twinkit/store.json"
+HORIZON = "twinkit/horizon.json"
+
+
+class Damaged(Exception):  # noqa: N818 - a finding of verify, never raised at a user
+    """A file of the store that does not say what it said when it was written."""
+
+
+def write(path: pathlib.Path, content: dict[str, Any]) -> None:
+    """Write a JSON file that carries the digest of its own content."""
+    put(path, digest.canonical({**content, "sha256": digest.of(content)}))
+
+
+def read(path: pathlib.Path) -> dict[str, Any]:
+    """The content of a file that `write` wrote.
+
+    Errors
+    ------
+    FileNotFoundError
+        No such file.
+    Damaged
+        Not byte for byte what was written.
+    """
+    data = path.read_bytes()
+    try:
+        content = json.loads(data)
+        said = content.pop("sha256")
+        intact = data == digest.canonical({**content, "sha256": said}) and said == digest.of(content)
+    except (ValueError, KeyError, AttributeError, TypeError):
+        intact = False
+    if not intact:
+        raise Damaged(f"{path.name} was altered")
+    return content  # type: ignore[no-any-return]
+
+
+def record_path(root: pathlib.Path, commit: str) -> pathlib.Path:
+    return root / RECORDS / f"{commit}.json"
+
+
+def records(root: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Commit to the path of its record."""
+    return {p.stem: p for p in (root / RECORDS).glob("*.json")}
+
+
+def engine_files(root: pathlib.Path) -> set[str]:
+    """Every file that the engine writes once, as a path below the root."""
+    found: set[str] = set()
+    for folder in FOLDERS:
+        try:
+            with os.scandir(root / folder) as entries:
+                found.update(f"{folder}/{e.name}" for e in entries)
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def file_digests(root: pathlib.Path, names: Iterable[str], *, durable: bool = False) -> dict[str, str]:
+    """SHA-256 of files below the root; with `durable`, they are on the disk when this returns.
+
+    A file that cannot be read has the digest "".
+    """
+
+    def one(name: str) -> str:
+        try:
+            with (root / name).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+                if durable and os.name != "nt":  # Windows flushes a handle only if it was opened for writing
+                    os.fsync(file.fileno())
+        except OSError:
+            return ""
+        return found
+
+    names = sorted(names)
+    with concurrent.futures.ThreadPoolExecutor(max_workers=min(8, 2 * (os.cpu_count() or 1))) as pool:
+        return dict(zip(names, pool.map(one, names), strict=True))
+
+
+def references(root: pathlib.Path) -> dict[str, str]:
+    """Branches and tags as the engine's files have them: "branch.main" to a commit.
+
+    A file that is not byte for byte as the engine writes it gives "".
+    """
+    found: dict[str, str] = {}
+    for path in (root / "refs").glob("*/ref.json"):
+        data = path.read_bytes()
+        try:
+            commit = json.loads(data)["snapshot"]
+        except (ValueError, KeyError, TypeError):
+            commit = ""
+        found[path.parent.name] = commit if data == f'{{"snapshot":"{commit}"}}'.encode() else ""
+    return found
+
+
+def seal(root: pathlib.Path, *moved: str) -> None:
+    """Write down what the index holds and where the moved branches and tags stand.
+
+    The others keep what the last seal says of them, so that one which was moved behind the store's back still shows.
+    """
+    now = references(root)
+    try:
+        before = read(root / SEAL)["references"]
+    except (FileNotFoundError, Damaged):
+        before = now
+    stand = {**before, **{name: now[name] for name in moved if name in now}}
+    write(root / SEAL, {"index": index_digest(root), "references": stand})
+
+
+def index_digest(root: pathlib.Path) -> str:
+    return file_digests(root, ["twinkit/index.sqlite"])["twinkit/index.sqlite"]
+
+
+def identity(root: pathlib.Path, *, newest: int) -> dict[str, Any]:
+    """What the store says of itself.
+
+    Errors
+    ------
+    TwinError
+        Damaged, or of a format that this twinkit does not know.
+    """
+    try:
+        content = read(root / IDENTITY)
+    except Damaged:
+        # A newer format may be written in another way; its number is still worth looking for.
+        try:
+            content = json.loads((root / IDENTITY).read_bytes())
+            newer = int(content["format"]) > newest
+        except (ValueError, KeyError, TypeError):
+            newer = False
+        if not newer:
+            raise TwinError(
+                "a store that says what it is",
+                found="an altered file",
+                hint="restore it from a copy of the store",
+                where=str(root / IDENTITY),
+            ) from None
+    if content.get("format", 0) > newest:
+        raise TwinError(
+            f"a store of format {newest} or older",
+            found=f"format {content['format']}",
+            hint="install a newer twinkit: pip install --upgrade twinkit",
+            where=str(root),
+        )
+    return content

@@ -1,0 +1,353 @@
+"""The tree on disk: a twin as a Zarr hierarchy, written where it changed, read lazily."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import xarray as xr
+
+from twinkit.error import TwinError
+from twinkit.store import array, blocks, digest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["add", "append", "check_append", "describe", "hierarchy", "read", "stored_plan", "write"]
+
+
+def hierarchy(group: Any) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    """Node to its attributes in JSON and its Zarr arrays; "/" is the root. In the order in which they were saved."""
+    found: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {"/": (dict(group.attrs), {})}
+    members = dict(group.members(max_depth=None))
+    for path, member in members.items():
+        if not hasattr(member, "shape"):
+            found[path] = (dict(member.attrs), {})
+    for path, member in members.items():
+        if hasattr(member, "shape"):
+            node, _, name = path.rpartition("/")
+            found[node or "/"][1][name] = member
+    nodes = found["/"][0].get(array.OURS, {}).get("order", [])
+    ordered = {"/": found.pop("/")}
+    ordered |= {n: found[n] for n in nodes if n in found}
+    ordered |= found
+    out = {}
+    for node, (attrs, arrays) in ordered.items():
+        names = attrs.get(array.OURS, {}).get("order", [])
+        out[node] = (attrs, {n: arrays[n] for n in names if n in arrays} | arrays)
+    return out
+
+
+def _node_attrs(attrs: dict[str, Any], order: Sequence[str], coordinates: Sequence[str] = ()) -> dict[str, Any]:
+    """The attributes of a group on disk. `coordinates` tells plain xarray which variables are coordinates."""
+    ours: dict[str, Any] = {"order": list(order)}
+    cf = {"coordinates": " ".join(coordinates)} if coordinates else {}
+    if cf and "coordinates" in attrs:
+        ours["covered"] = {"coordinates": attrs["coordinates"]}
+    elif not cf and "coordinates" in attrs:
+        ours["plain"] = True
+    return {**attrs, **cf, array.OURS: ours}
+
+
+def _user_attrs(stored: Mapping[str, Any]) -> dict[str, Any]:
+    ours = stored.get(array.OURS, {})
+    user = {k: v for k, v in stored.items() if k != array.OURS and (k != "coordinates" or ours.get("plain"))}
+    return digest.original(user | ours.get("covered", {}))
+
+
+def plans(ds: xr.Dataset, node: str) -> list[array.Plan]:
+    """Every variable of a node, ready to be written.
+
+    Errors
+    ------
+    TwinError
+        A multi-index, or a variable that cannot be stored.
+    """
+    out = []
+    for name, variable in ds.variables.items():
+        where = f"{node}/{name}"
+        if isinstance(ds.indexes.get(name), pd.MultiIndex):
+            raise TwinError(
+                "indexes of one level",
+                found="a multi-index",
+                hint=f"ds.reset_index('{variable.dims[0]}') keeps its levels as variables",
+                where=where,
+            )
+        out.append(array.plan(name, ds[name], where=where, coordinate=name in ds.coords))
+    return out
+
+
+def write(
+    group: Any, twin: xr.DataTree, said: Mapping[str, Any]
+) -> tuple[set[str], dict[str, str], dict[str, list[str]]]:
+    """Make a Zarr hierarchy hold a twin, touching only what differs from it.
+
+    Parameters
+    ----------
+    group : zarr.Group
+        Root of a writable session.
+    twin : DataTree
+    said : dict
+        What the commit says on which the session stands; {} for an empty store.
+
+    Returns
+    -------
+    set of str, dict, dict
+        Nodes that changed, digest of each node, digests of each array's values.
+    """
+    before = hierarchy(group)
+    known: dict[str, list[str]] = dict(said.get("values", {}))
+    want: dict[str, tuple[dict[str, Any], list[array.Plan]]] = {}
+    for node, child in twin.children.items():
+        ds = child.to_dataset(inherit=False)
+        want[node] = (digest.attributes(ds.attrs, where=node), plans(ds, node))
+    # Everything that can be refused was refused above: from here on only the disk can fail.
+
+    root_attrs = _node_attrs(digest.attributes(twin.attrs, where="/"), list(want))
+    _set_attributes(group, root_attrs)
+    for node in set(before) - set(want) - {"/"}:
+        del group[node]
+    values: dict[str, list[str]] = {}
+    targets: list[tuple[array.Plan, Any, int, str]] = []
+    for node, (attrs, planned) in want.items():
+        child = group.require_group(node)
+        _set_attributes(child, _node_attrs(attrs, [p.name for p in planned], _beside(planned)))
+        held = before.get(node, ({}, {}))[1]
+        for name in set(held) - {p.name for p in planned}:
+            del child[name]
+        for p in planned:
+            where = f"{node}/{p.name}"
+            if _unchanged(p, held.get(p.name), known.get(where)):
+                values[where] = known[where]
+                if dict(held[p.name].attrs) != array.explained(p):
+                    held[p.name].attrs.put(array.explained(p))
+            else:
+                targets.append((p, array.create(child, p), 0, ""))
+                values[where] = []
+    for (_, target, _, _), kept in zip(targets, blocks.write(targets), strict=True):
+        values[target.path] = kept
+
+    nodes = {"/": digest.of({"attrs": root_attrs, "variables": {}})}
+    nodes |= {node: _node_digest(node, group[node], dict(group[node].arrays()), values) for node in want}
+    old = said.get("nodes", {})
+    changed = {n for n in set(nodes) | set(old) if nodes.get(n) != old.get(n)}
+    return changed, nodes, values
+
+
+def _beside(planned: Sequence[array.Plan]) -> list[str]:
+    return [p.name for p in planned if p.coordinate and p.dims != (p.name,)]
+
+
+def _set_attributes(member: Any, attrs: dict[str, Any]) -> None:
+    if dict(member.attrs) != attrs:
+        member.attrs.put(attrs)
+
+
+def _unchanged(p: array.Plan, held: Any, known: list[str] | None) -> bool:
+    """Whether the store holds these values already. Decides the shape of the blocks on the way."""
+    if held is None or not known:
+        return False
+    was = stored_plan(held)
+    if (was.kind, was.dims, was.dtype) != (p.kind, p.dims, p.dtype) or was.shape[1:] != p.shape[1:]:
+        return False
+    if was.shape:
+        p.chunks = was.chunks  # blocks keep their shape, or an append would cut them anew
+    if was.shape != p.shape:
+        return False
+    if p.known:
+        return p.known == known[0]
+    return not p.lazy and blocks.values_digest(p) == known
+
+
+def add(
+    group: Any, node: str, ds: xr.Dataset, said: Mapping[str, Any]
+) -> tuple[set[str], dict[str, str], dict[str, list[str]]]:
+    """Make a new node beside those that are there. What comes back is as from `write`."""
+    attrs = digest.attributes(ds.attrs, where=node)
+    planned = plans(ds, node)
+    order = [*dict(group.attrs).get(array.OURS, {}).get("order", []), node]
+    stored = {k: v for k, v in dict(group.attrs).items() if k != array.OURS}
+    _set_attributes(group, {**stored, array.OURS: {**dict(group.attrs)[array.OURS], "order": order}})
+    child = group.create_group(node, attributes=_node_attrs(attrs, [p.name for p in planned], _beside(planned)))
+    targets = [(p, array.create(child, p), 0, "") for p in planned]
+    values = dict(said["values"])
+    held = {}
+    for (p, target, _, _), kept in zip(targets, blocks.write(targets), strict=True):
+        values[f"{node}/{p.name}"] = kept
+        held[p.name] = target
+    nodes = {
+        **said["nodes"],
+        "/": digest.of({"attrs": dict(group.attrs), "variables": {}}),
+        node: _node_digest(node, child, held, values),
+    }
+    return {node}, nodes, values
+
+
+def _node_digest(node: str, child: Any, held: Mapping[str, Any], values: Mapping[str, Sequence[str]]) -> str:
+    described = {n: describe(stored_plan(a), values[f"{node}/{n}"]) for n, a in held.items()}
+    return digest.of({"attrs": dict(child.attrs), "variables": described})
+
+
+def check_append(child: Any, node: str, ds: xr.Dataset, *, dim: str) -> None:
+    """Refuse what cannot be appended to a stored node, before anything is written.
+
+    Errors
+    ------
+    TwinError
+        Names the variable and the first difference.
+    """
+    held = dict(child.arrays())
+    if dim not in ds.dims:
+        raise TwinError(
+            f"values along '{dim}'",
+            found=f"dims {tuple(map(str, ds.dims))}",
+            hint=f"ds.expand_dims('{dim}')",
+            where=node,
+        )
+    new = {p.name: p for p in plans(ds, node)}
+    growing = {n for n, a in held.items() if dim in (a.metadata.dimension_names or ())}
+    for name in sorted(growing | {n for n, p in new.items() if dim in p.dims}):
+        where = f"{node}/{name}"
+        if name not in new or name not in held:
+            known = sorted(growing)
+            raise TwinError(
+                f"the variables that are stored ({', '.join(known)})",
+                found=f"no '{name}'" if name not in new else f"'{name}' besides",
+                hint="fill it with NaN" if name not in new else "save the whole twin to add a variable",
+                where=where,
+            )
+        p, was = new[name], stored_plan(held[name])
+        if p.dims != was.dims or p.dims[0] != dim:
+            raise TwinError(
+                f"dims {was.dims} with '{dim}' first", found=f"dims {p.dims}", hint="ds.transpose(...)", where=where
+            )
+        if p.dtype != was.dtype:
+            raise TwinError(
+                f"values of type {was.dtype}", found=p.dtype, hint=f"array.astype('{was.dtype}')", where=where
+            )
+    for name, p in new.items():
+        if dim not in p.dims:
+            _same_as_stored(held.get(name), p, f"{node}/{name}")
+    if dim in new and dim in held:
+        before, after = array.Raw(held[dim], f"{node}/{dim}")[-1:], new[dim].data
+        both = [*before, *after]
+        if any(b <= a for a, b in itertools.pairwise(both)):
+            stored = array.Stored(held[dim], new[dim].kind, f"{node}/{dim}")[-1:]
+            end = f" after {stored[0]}" if len(stored) else ""
+            raise TwinError(
+                f"values of '{dim}' that ascend{end}",
+                found=f"{ds[dim].to_numpy()[0]} to {ds[dim].to_numpy()[-1]}",
+                hint=f"ds.sortby('{dim}') and drop what is stored already",
+                where=f"{node}/{dim}",
+            )
+
+
+def _same_as_stored(held: Any, p: array.Plan, where: str) -> None:
+    import numpy as np
+
+    if held is None:
+        raise TwinError(
+            "a variable that is stored",
+            found=f"'{p.name}' besides",
+            hint="drop it, or save the whole twin",
+            where=where,
+        )
+    stored = array.Raw(held, where)[...]
+    if p.shape != stored.shape or not np.array_equal(np.asarray(p.data), stored, equal_nan=stored.dtype.kind == "f"):
+        raise TwinError(
+            f"the {len(stored) if stored.ndim else 1} values of '{p.name}' that are stored, in their order",
+            found="others",
+            hint=f"tk.open(path)['{where.partition('/')[0]}'] has them: reindex to its ids, or save the whole twin",
+            where=where,
+        )
+
+
+def append(
+    group: Any, node: str, ds: xr.Dataset, said: Mapping[str, Any], *, dim: str
+) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Make the arrays of a node longer along one dim.
+
+    Returns
+    -------
+    dict, dict
+        Digests of the nodes and of the arrays' values, of the whole twin.
+    """
+    child = group[node]
+    held = dict(child.arrays())
+    values = dict(said["values"])
+    targets: list[tuple[array.Plan, Any, int, str]] = []
+    for p in plans(ds, node):
+        if dim not in p.dims:
+            continue
+        target = held[p.name]
+        was = stored_plan(target)
+        if not was.shape[0]:
+            targets.append((p, array.create(child, p), 0, ""))
+            held[p.name] = targets[-1][1]
+            continue
+        p.chunks = was.chunks
+        known = values[f"{node}/{p.name}"]
+        tail = was.shape[0] % p.chunks[0]
+        start = was.shape[0] - tail
+        if tail:
+            # The last row of blocks is not whole: it is read, joined and written again.
+            p.data = _joined(array.Raw(target, f"{node}/{p.name}")[start:], p.data)
+        target.resize((start + p.shape[0], *p.shape[1:]))
+        targets.append((p, target, start, known[-1]))
+    for (p, _, _, _), kept in zip(targets, blocks.write(targets), strict=True):
+        values[f"{node}/{p.name}"] = kept
+    return {**said["nodes"], node: _node_digest(node, child, held, values)}, values
+
+
+def _joined(before: Any, after: Any) -> Any:
+    import dask.array as da
+    import numpy as np
+
+    return da.concatenate([before, after]) if hasattr(after, "dask") else np.concatenate([before, after])
+
+
+def read(group: Any, said: Mapping[str, Any], *, commit: str) -> xr.DataTree:
+    """The twin that a Zarr hierarchy holds: indexes in memory, everything else lazy."""
+    trees = {}
+    for node, (attrs, arrays) in hierarchy(group).items():
+        variables = {}
+        coordinates = set()
+        for name, held in arrays.items():
+            where = f"{node}/{name}"
+            values = said["values"].get(where, [f"{commit}-{where}"])[0]
+            variables[name], beside = array.variable(held, values=values, where=where)
+            if beside:
+                coordinates.add(name)
+        coords = {n: v for n, v in variables.items() if n in coordinates}
+        data = {n: v for n, v in variables.items() if n not in coordinates}
+        trees[node] = xr.Dataset(data, coords, _user_attrs(attrs))
+    return xr.DataTree.from_dict(trees)
+
+
+def stored_plan(stored: Any) -> array.Plan:
+    """A stored array as the plan from which it could have been written; reading it gives the form on disk."""
+    user, ours = array.unexplained(dict(stored.attrs))
+    dims = tuple(stored.metadata.dimension_names or ())
+    return array.Plan(
+        name=stored.basename,
+        kind=ours.get("kind", "number"),
+        dims=dims,
+        data=stored,
+        attrs=user,
+        coordinate=bool(ours.get("coordinate")),
+        chunks=tuple(map(int, stored.chunks)),
+    )
+
+
+def describe(p: array.Plan, values: Sequence[str]) -> dict[str, Any]:
+    """All that a stored array says, in the form that is hashed."""
+    return {
+        "attrs": p.attrs,
+        "chunks": list(p.chunks),
+        "coordinate": p.coordinate,
+        "dims": list(p.dims),
+        "dtype": p.dtype,
+        "shape": list(p.shape),
+        "values": values[0],
+    }
