@@ -132,7 +132,12 @@ def within(value: Any, low: float, high: float, *, name: str, unit: str, why: st
 
 
 def physics(
-    *, gives: str = "", valid: Mapping[str, tuple[float, float]] | None = None, why: str = "", **units: str
+    *,
+    gives: str = "",
+    valid: Mapping[str, tuple[float, float]] | None = None,
+    why: str = "",
+    grows_with: str = "",
+    **units: str,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Guard a pure function of quantities: units are checked where an argument states one, and stamped on the result.
 
@@ -146,6 +151,9 @@ def physics(
         can leave out the pixels for which the model has no answer.
     why : str, optional
         Who sets the ranges, for the message and for maps.
+    grows_with : str, optional
+        A parameter with which the result never falls, all others fixed. It is a promise: `coverage` leaves out what
+        it can prove with it.
     **units : str
         Parameter name to the unit in which the function takes it.
 
@@ -172,7 +180,7 @@ def physics(
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         signature = inspect.signature(function)
-        unknown = (set(units) | set(ranges)) - set(signature.parameters)
+        unknown = (set(units) | set(ranges) | ({grows_with} - {""})) - set(signature.parameters)
         if unknown:
             raise TwinError(
                 f"parameters of {function.__name__}", found=", ".join(sorted(unknown)), hint="name its own parameters"
@@ -204,6 +212,7 @@ def physics(
 
         guarded.valid = ranges  # type: ignore[attr-defined]
         guarded.why = why  # type: ignore[attr-defined]
+        guarded.grows_with = grows_with  # type: ignore[attr-defined]
         return guarded
 
     return decorate

@@ -280,7 +280,7 @@ def _check_node(node: str, ds: xr.Dataset) -> None:
             continue  # on disk or in a graph: not read for a check
         values = array.values
         # NaN is no fault: a gap in the data is a fact, and the stages that cannot bear it say so
-        bad = np.flatnonzero((values < w.low) | (values > w.high) | np.isinf(values.astype(float)))
+        bad = np.flatnonzero((values < w.low) | (values > w.high) | np.isinf(values))
         if bad.size:
             at = np.unravel_index(bad[0], values.shape)
             spot = ", ".join(f"{d} '{ds[d].values[i]}'" for d, i in zip(array.dims, at, strict=True))

@@ -30,9 +30,10 @@ QUANTITIES = ("distance", "ground_distance", "frequency", "transmitter_height", 
 # Subcarriers fill this share of a channel: 50 x 12 x 15 kHz in 10 MHz (TS 36.101, Table 5.6-1).
 OCCUPIED = 0.9
 
-# Pixels in one pass: a dozen float64 arrays of this length stay in the second-level cache.
-PASS = 16_384
+# Edge of one pass [pixels]: a dozen float64 arrays of its square stay in the second-level cache.
+PASS = 128
 TILE = 1024
+NEAR = 100.0
 
 RECORD = np.dtype([("rsrp", np.float32), ("server", np.int32)])
 
@@ -179,8 +180,8 @@ def coverage(
     within(subcarrier_spacing, 1e3, 1e6, name="subcarrier_spacing", unit="Hz")
     surface = twin.children["surface"].to_dataset(inherit=False)
     ground = surface["ground_height"].transpose("y", "x")
-    _check_axes(surface)
-    model = _model(path_loss, receiver_height)
+    check_axes(surface)
+    model = model_of(path_loss, receiver_height)
     patterns = {**ANTENNAS, **(antennas or {})}
     y, x = (surface[d].values.astype(float) for d in ("y", "x"))
 
@@ -324,6 +325,7 @@ class Model:
     receiver_height: float
     valid: Mapping[str, tuple[float, float]]
     why: str
+    grows: bool
 
     @property
     def name(self) -> str:
@@ -364,7 +366,8 @@ class Model:
         return loss
 
 
-def _model(path_loss: Any, receiver_height: float) -> Model:
+def model_of(path_loss: Any, receiver_height: float) -> Model:
+    """What a path loss function asks for and promises, or why it cannot be used."""
     if not callable(path_loss):
         raise TwinError(
             "a path loss function",
@@ -398,11 +401,12 @@ def _model(path_loss: Any, receiver_height: float) -> Model:
         )
     inner = getattr(path_loss, "func", path_loss)
     valid = getattr(inner, "valid", {})
-    return Model(path_loss, asks, float(receiver_height), valid, getattr(inner, "why", ""))
+    grows = getattr(inner, "grows_with", "") in ("distance", "ground_distance")
+    return Model(path_loss, asks, float(receiver_height), valid, getattr(inner, "why", ""), grows)
 
 
 def strongest(
-    network: Network, model: Model, ground: np.ndarray, y: np.ndarray, x: np.ndarray
+    network: Network, model: Model, ground: np.ndarray, y: np.ndarray, x: np.ndarray, *, floor: float = -math.inf
 ) -> tuple[np.ndarray, np.ndarray]:
     """Level of the best cell [dBm] and its position at some pixels.
 
@@ -413,23 +417,24 @@ def strongest(
     ground : array (n,) [m]
         Ground height of the pixels, NaN where unknown.
     y, x : array (n,) [m]
+    floor : float [dBm]
+        Weaker levels do not count.
 
     Returns
     -------
     rsrp : array (n,), float32 [dBm]
-        NaN where no cell has an answer.
+        NaN where no cell has an answer above the floor.
     server : array (n,), int32
     """
-    best = np.full(ground.shape, -np.inf, np.float32)
+    best = np.full(ground.shape, floor, np.float32)
     server = np.full(ground.shape, -1, np.int32)
     stop, end = model.reach("ground_distance")[1], model.reach("distance")[1]
     known = np.isfinite(ground)
     altitude = ground + model.receiver_height
-    box = (x.min(), x.max(), y.min(), y.max())
-    for site, frequency, cells in _beams(network):
-        # the straight line is never shorter than its ground track
-        if _gap(box, network.x[site], network.y[site]) > min(stop, end):
-            continue
+    for ceiling, site, frequency, cells in _loudest_first(network, model, y, x, min(stop, end)):
+        # Exact: what cannot beat the weakest pixel beats none. The margin is far above the rounding of a float32.
+        if ceiling + 1e-3 < best.min(where=known, initial=np.inf):
+            break
         dx, dy = x - network.x[site], y - network.y[site]
         away = np.sqrt(dx * dx + dy * dy)
         drop = altitude - (network.ground[site] + network.height[site])
@@ -454,11 +459,11 @@ def strongest(
                 level = level + _gain(pattern, bearing - network.azimuth[cell], elevation, network.downtilt[cell])
             level = np.broadcast_to(np.float32(level), away.shape)
             if some is None:
-                better = level > best
+                better = (level > best) | ((level == best) & (cell < server))
                 np.copyto(best, level, where=better)
                 np.copyto(server, np.int32(cell), where=better)
             else:
-                better = level > best[some]
+                better = (level > best[some]) | ((level == best[some]) & (cell < server[some]))
                 best[some[better]], server[some[better]] = level[better], cell
     best[server < 0] = np.nan
     return best, server
@@ -484,6 +489,35 @@ def _beams(network: Network) -> Iterator[tuple[int, float, np.ndarray]]:
         yield site, frequency, np.array(cells)
 
 
+def _loudest_first(
+    network: Network, model: Model, y: np.ndarray, x: np.ndarray, stop: float
+) -> list[tuple[float, int, float, np.ndarray]]:
+    """The beams that reach into the pixels' bounding box, with the highest level [dBm] that each can have there."""
+    box = (x.min(), x.max(), y.min(), y.max())
+    beams = []
+    for site, frequency, cells in _beams(network):
+        # the straight line is never shorter than its ground track
+        gap = _gap(box, network.x[site], network.y[site])
+        if gap > stop:
+            continue
+        ceiling = math.inf
+        # nearer than this a model may have no answer for the ground track alone
+        if model.grows and gap >= NEAR:
+            least = float(model.loss(np.array([gap]), np.zeros(1), frequency, network.height[site]).min())
+            ceiling = max(network.power[c] + _peak(network, c) for c in cells) - least
+        beams.append((ceiling, site, frequency, cells))
+    return sorted(beams, key=lambda beam: -beam[0])
+
+
+def _peak(network: Network, cell: int) -> float:
+    """Highest gain [dBi] of a cell's antenna in any direction, where it is known."""
+    pattern = network.patterns[network.antenna[cell]]
+    if pattern is isotropic:
+        return 0.0
+    tilt = network.downtilt[cell]
+    return float(sector(0.0, -tilt, downtilt=tilt)) if pattern is sector else math.inf
+
+
 def _gap(box: tuple[float, float, float, float], x: float, y: float) -> float:
     """Distance from a point to a box: rounding is monotone, so no pixel in it computes a smaller one."""
     left, right, bottom, top = box
@@ -492,16 +526,16 @@ def _gap(box: tuple[float, float, float, float], x: float, y: float) -> float:
 
 
 def _tile(ground: np.ndarray, y: np.ndarray, x: np.ndarray, *, network: Network, model: Model) -> np.ndarray:
-    """One tile, a few rows at a time, so that the arrays of a pass stay in the cache."""
+    """One tile, a small square at a time: its arrays stay in the cache, and few masts matter to it."""
     out = np.empty(ground.shape, RECORD)
     y, x = y.ravel(), x.ravel()
-    rows = max(1, PASS // max(1, len(x)))
-    for top in range(0, len(y), rows):
-        part = slice(top, top + rows)
-        shape = ground[part].shape
-        yy, xx = np.broadcast_to(y[part, None], shape).ravel(), np.broadcast_to(x, shape).ravel()
-        rsrp, server = strongest(network, model, ground[part].astype(float).ravel(), yy, xx)
-        out["rsrp"][part], out["server"][part] = rsrp.reshape(shape), server.reshape(shape)
+    for top in range(0, len(y), PASS):
+        for left in range(0, len(x), PASS):
+            at = slice(top, top + PASS), slice(left, left + PASS)
+            shape = ground[at].shape
+            yy, xx = np.broadcast_to(y[at[0], None], shape).ravel(), np.broadcast_to(x[at[1]], shape).ravel()
+            rsrp, server = strongest(network, model, ground[at].astype(float).ravel(), yy, xx)
+            out["rsrp"][at], out["server"][at] = rsrp.reshape(shape), server.reshape(shape)
     return out
 
 
@@ -535,32 +569,47 @@ def _lazy(
     """The same as a graph: one task a tile, and one that joins the network from whatever is lazy in it."""
     import dask
     import dask.array as da
-    from dask.graph_manipulation import clone
 
     ground = heights if hasattr(heights, "dask") else da.from_array(heights, chunks=TILE)
-    ground = ground.rechunk({d: _at_most(c, TILE) for d, c in enumerate(ground.chunks)})
-    yy = da.from_array(y[:, None], chunks=(ground.chunks[0], 1))
-    xx = da.from_array(x[None, :], chunks=(1, ground.chunks[1]))
-    # Each mast's ground is found in the one tile that holds it. The clone keeps this pass apart from the next:
-    # dask would hold every tile of the surface in memory from the one to the other.
-    owners = da.map_blocks(
-        _ground_in_tile,
-        clone(ground, seed="twinkit.radio.coverage"),
-        yy,
-        xx,
-        site_y=columns["site_y"],
-        site_x=columns["site_x"],
-        axes=(y, x),
-        dtype=float,
-        new_axis=2,
-        chunks=(*((1,) * n for n in ground.numblocks), (len(fixed["site"]),)),
-        meta=np.empty((0, 0, 0)),
-    )
-    made = dask.delayed(network, pure=True)(**columns, **fixed, site_ground=owners.sum(axis=(0, 1)))
+    ground = ground.rechunk({d: at_most(c, TILE) for d, c in enumerate(ground.chunks)})
+    yy, xx = _lent(ground, y, x)
+    there = ground_at_masts(ground, y, x, columns["site_y"], columns["site_x"])
+    made = dask.delayed(network, pure=True)(**columns, **fixed, site_ground=there)
     packed = da.map_blocks(
         _tile, ground, yy, xx, network=made, model=model, dtype=RECORD, meta=np.empty((0, 0), RECORD)
     )
     return packed["rsrp"], packed["server"]
+
+
+def ground_at_masts(ground: Any, y: np.ndarray, x: np.ndarray, site_y: Any, site_x: Any) -> Any:
+    """Ground height [m] of the pixel in which each mast stands, lazily: found in the one tile that holds it."""
+    import dask.array as da
+    from dask.graph_manipulation import clone
+
+    return da.map_blocks(
+        _ground_in_tile,
+        # The clone keeps this pass apart from the next one over the same tiles: dask would hold the whole surface
+        # in memory from the one to the other.
+        clone(ground, seed="twinkit.radio.coverage"),
+        *_lent(ground, y, x),
+        site_y=site_y,
+        site_x=site_x,
+        axes=(y, x),
+        dtype=float,
+        new_axis=2,
+        chunks=(*((1,) * n for n in ground.numblocks), (len(site_x),)),
+        meta=np.empty((0, 0, 0)),
+    ).sum(axis=(0, 1))
+
+
+def _lent(ground: Any, y: np.ndarray, x: np.ndarray) -> tuple[Any, Any]:
+    """The axes as dask arrays that broadcast against a chunked surface."""
+    import dask.array as da
+
+    return (
+        da.from_array(y[:, None], chunks=(ground.chunks[0], 1)),
+        da.from_array(x[None, :], chunks=(1, ground.chunks[1])),
+    )
 
 
 def _ground_in_tile(
@@ -575,7 +624,7 @@ def _ground_in_tile(
     return out[None, None, :]
 
 
-def _at_most(chunks: tuple[int, ...], size: int) -> tuple[int, ...]:
+def at_most(chunks: tuple[int, ...], size: int) -> tuple[int, ...]:
     """The same chunks, the large ones cut."""
     out: list[int] = []
     for c in chunks:
@@ -583,7 +632,8 @@ def _at_most(chunks: tuple[int, ...], size: int) -> tuple[int, ...]:
     return tuple(out)
 
 
-def _check_axes(surface: xr.Dataset) -> None:
+def check_axes(surface: xr.Dataset) -> None:
+    """Raise unless y and x ascend evenly: pixels are found by arithmetic."""
     for dim in ("y", "x"):
         if dim not in surface.indexes:
             raise TwinError(

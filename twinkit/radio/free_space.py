@@ -28,7 +28,14 @@ _loss = mapped(free_space_loss)
 
 
 # Radio waves end at 3 000 GHz (Radio Regulations, 1.5); below 3 kHz a frequency was given in another unit.
-@physics(gives="path_loss", valid={"frequency": (3e3, 3e12)}, why="radio waves, RR 1.5", distance="m", frequency="Hz")
+@physics(
+    gives="path_loss",
+    valid={"frequency": (3e3, 3e12)},
+    why="radio waves, RR 1.5",
+    grows_with="distance",
+    distance="m",
+    frequency="Hz",
+)
 def free_space(distance: Any, *, frequency: Any) -> Any:
     r"""Basic transmission loss between isotropic antennas in free space.
 

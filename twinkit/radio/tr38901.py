@@ -229,7 +229,7 @@ _uma_sight, _umi_sight, _rma_sight = mapped(uma_sight), mapped(umi_sight), mappe
 # ---------------------------------------------------------------- urban macro
 
 
-@physics(gives="path_loss", valid=TO_5_KM | UMA, why=TABLE, frequency="Hz", **METRES)
+@physics(gives="path_loss", valid=TO_5_KM | UMA, why=TABLE, grows_with="ground_distance", frequency="Hz", **METRES)
 def uma_los(ground_distance: Any, *, frequency: Any, transmitter_height: Any, receiver_height: Any) -> Any:
     r"""Path loss in the urban macro scenario with line of sight.
 
@@ -278,7 +278,7 @@ def uma_los(ground_distance: Any, *, frequency: Any, transmitter_height: Any, re
     return over(_uma_los, ground_distance, frequency, transmitter_height, receiver_height)
 
 
-@physics(gives="path_loss", valid=TO_5_KM | UMA, why=TABLE, frequency="Hz", **METRES)
+@physics(gives="path_loss", valid=TO_5_KM | UMA, why=TABLE, grows_with="ground_distance", frequency="Hz", **METRES)
 def uma_nlos(ground_distance: Any, *, frequency: Any, transmitter_height: Any, receiver_height: Any) -> Any:
     r"""Path loss in the urban macro scenario without line of sight.
 
@@ -342,7 +342,7 @@ def uma_los_probability(ground_distance: Any, *, receiver_height: Any) -> Any:
     return over(_uma_sight, ground_distance, receiver_height)
 
 
-@physics(gives="path_loss", valid=TO_5_KM | UMA, why=TABLE, frequency="Hz", **METRES)
+@physics(gives="path_loss", valid=TO_5_KM | UMA, why=TABLE, grows_with="ground_distance", frequency="Hz", **METRES)
 def uma(ground_distance: Any, *, frequency: Any, transmitter_height: Any, receiver_height: Any) -> Any:
     r"""Mean path loss in the urban macro scenario, in dB, over the probability of line of sight.
 
@@ -368,7 +368,7 @@ def uma(ground_distance: Any, *, frequency: Any, transmitter_height: Any, receiv
 # ---------------------------------------------------------------- urban micro, street canyon
 
 
-@physics(gives="path_loss", valid=TO_5_KM | UMI, why=TABLE, frequency="Hz", **METRES)
+@physics(gives="path_loss", valid=TO_5_KM | UMI, why=TABLE, grows_with="ground_distance", frequency="Hz", **METRES)
 def umi_los(ground_distance: Any, *, frequency: Any, transmitter_height: Any, receiver_height: Any) -> Any:
     r"""Path loss in the urban micro scenario (street canyon) with line of sight.
 
@@ -411,7 +411,7 @@ def umi_los(ground_distance: Any, *, frequency: Any, transmitter_height: Any, re
     return over(_umi_los, ground_distance, frequency, transmitter_height, receiver_height)
 
 
-@physics(gives="path_loss", valid=TO_5_KM | UMI, why=TABLE, frequency="Hz", **METRES)
+@physics(gives="path_loss", valid=TO_5_KM | UMI, why=TABLE, grows_with="ground_distance", frequency="Hz", **METRES)
 def umi_nlos(ground_distance: Any, *, frequency: Any, transmitter_height: Any, receiver_height: Any) -> Any:
     r"""Path loss in the urban micro scenario (street canyon) without line of sight.
 
@@ -462,7 +462,7 @@ def umi_los_probability(ground_distance: Any) -> Any:
     return over(_umi_sight, ground_distance)
 
 
-@physics(gives="path_loss", valid=TO_5_KM | UMI, why=TABLE, frequency="Hz", **METRES)
+@physics(gives="path_loss", valid=TO_5_KM | UMI, why=TABLE, grows_with="ground_distance", frequency="Hz", **METRES)
 def umi(ground_distance: Any, *, frequency: Any, transmitter_height: Any, receiver_height: Any) -> Any:
     r"""Mean path loss in the urban micro scenario, in dB, over the probability of line of sight.
 
@@ -489,6 +489,7 @@ def umi(ground_distance: Any, *, frequency: Any, transmitter_height: Any, receiv
     gives="path_loss",
     valid=TO_10_KM | {k: v for k, v in RMA.items() if k != "street_width"},
     why=TABLE,
+    grows_with="ground_distance",
     frequency="Hz",
     building_height="m",
     **METRES,
@@ -542,6 +543,7 @@ def rma_los(
     gives="path_loss",
     valid=TO_5_KM | RMA,
     why=TABLE,
+    grows_with="ground_distance",
     frequency="Hz",
     building_height="m",
     street_width="m",
@@ -631,6 +633,7 @@ def rma_los_probability(ground_distance: Any) -> Any:
     gives="path_loss",
     valid=TO_5_KM | RMA,
     why=TABLE,
+    grows_with="ground_distance",
     frequency="Hz",
     building_height="m",
     street_width="m",
