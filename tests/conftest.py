@@ -71,3 +71,65 @@ def _loopback_only(monkeypatch):
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session")
+def small_twin():
+    """A factory of small whole twins on hilly ground: `small_twin(sites=4, pixels=40, step=250.0, seed=1)`."""
+    import numpy as np
+    import xarray as xr
+
+    import twinkit as tk
+
+    def made(*, sites=4, pixels=40, step=250.0, seed=1, sectors=3, antenna="sector", height=30.0):
+        rng = np.random.default_rng(seed)
+        axis = 500_000.0 + step * np.arange(pixels)
+        y, x = np.meshgrid(axis, axis, indexing="ij")
+        names = np.array([f"s{i}" for i in range(sites)], dtype=object)
+        owner = np.repeat(np.arange(sites), sectors)
+        count = len(owner)
+        where = rng.uniform(axis[0], axis[-1], (2, sites))
+        villages = rng.uniform(axis[0], axis[-1], (2, 5))
+        near = ((x[..., None] - villages[0]) ** 2 + (y[..., None] - villages[1]) ** 2).min(-1)
+        nodes = {
+            "sites": xr.Dataset(
+                {
+                    "x": ("site", where[0]),
+                    "y": ("site", where[1]),
+                    "height": ("site", np.full(sites, height)),
+                    "kind": ("site", np.full(sites, "macro", dtype=object)),
+                },
+                {"site": names},
+            ),
+            "cells": xr.Dataset(
+                {
+                    "site": ("cell", names[owner]),
+                    "azimuth": ("cell", np.tile(np.arange(sectors) * 360.0 / sectors, sites)),
+                    "downtilt": ("cell", np.full(count, 3.0)),
+                    "frequency": ("cell", np.where(owner % 2, 1.8e9, 8e8)),
+                    "bandwidth": ("cell", np.full(count, 1e7)),
+                    "transmit_power": ("cell", np.full(count, 46.0)),
+                    "antenna": ("cell", np.full(count, antenna, dtype=object)),
+                },
+                {"cell": np.array([f"s{o}-{i}" for i, o in enumerate(owner)], dtype=object)},
+            ),
+            "places": xr.Dataset(
+                {
+                    "x": ("place", villages[0]),
+                    "y": ("place", villages[1]),
+                    "name": ("place", np.array([f"village {i}" for i in range(5)], dtype=object)),
+                    "population": ("place", np.array([5000.0, 900.0, 700.0, 700.0, 120.0])),
+                },
+                {"place": np.array(list("abcde"), dtype=object)},
+            ),
+            "surface": xr.Dataset(
+                {
+                    "ground_height": (("y", "x"), (900 + 120 * np.sin(x / 1700) * np.cos(y / 2300)).astype("f4")),
+                    "people": (("y", "x"), (40 * np.exp(-near / 9e5)).astype("f4")),
+                },
+                {"y": axis, "x": axis},
+            ),
+        }
+        return tk.assemble(nodes, title="small", crs="EPSG:32643", seed=seed)
+
+    return made
