@@ -12,6 +12,7 @@ from typing import Any
 
 # Name → the module of this package in which it lives. Lazy, because some bring compiled kernels or climate maps.
 _WHERE = {
+    "availability": "backhaul",
     "coverage": "coverage",
     "element": "antenna",
     "f1336": "antenna",
@@ -19,6 +20,14 @@ _WHERE = {
     "isotropic": "antenna",
     "longley_rice": "itm",
     "longley_rice_area": "itm",
+    "multipath_climate": "backhaul",
+    "multipath_occurrence": "backhaul",
+    "multipath_outage": "backhaul",
+    "rain_attenuation_per_metre": "rain",
+    "rain_coefficients": "rain",
+    "rain_fade": "backhaul",
+    "rain_outage": "backhaul",
+    "rain_rate": "rain",
     "resource_element_power": "coverage",
     "rma": "tr38901",
     "rma_los": "tr38901",
