@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_FUNCTIONS = {"region": "regions", "town": "towns"}
+_FUNCTIONS = {"fetch": "files", "region": "regions", "registry": "files", "town": "towns"}
 
 __all__ = [*_FUNCTIONS]
 
