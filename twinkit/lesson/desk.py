@@ -20,9 +20,10 @@ from twinkit.lesson.figure import Figure, map_of
 from twinkit.lesson.messages import RIGHT_TO_LEFT, say
 from twinkit.lesson.slips import Diagnosis, diagnose
 
-__all__ = ["NOT_ATTEMPTED", "NOT_YET", "PASSED", "Lesson", "Verdict"]
+__all__ = ["NOT_ATTEMPTED", "NOT_YET", "PASSED", "VERDICT", "Lesson", "Verdict"]
 
 PASSED, NOT_YET, NOT_ATTEMPTED = "passed", "not yet", "not attempted"
+VERDICT = "application/vnd.twinkit.verdict+json"
 STYLE = {  # colour, sign: the state never hangs on colour alone
     PASSED: ("#1a7f37", "✓"),
     NOT_YET: ("#9a6700", "↻"),
@@ -47,7 +48,7 @@ class Verdict:
     def __repr__(self) -> str:
         return f"{STYLE[self.state][1]} {self.exercise}: {say(self.state, self.language)}. {self.message}"
 
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         if not _in_notebook():
             return {"text/plain": repr(self)}
         colour, sign = STYLE[self.state]
@@ -59,7 +60,13 @@ class Verdict:
             f'<b style="color: {colour}">{sign} {html.escape(say(self.state, self.language))}</b> '
             f"<code>{html.escape(self.exercise)}</code><br>{lines}</div>"
         )
-        return {"text/plain": repr(self.points), "text/html": page}
+        facts = {
+            "exercise": self.exercise,
+            "state": self.state,
+            "points": self.points,
+            "slips": [d.name for d in self.diagnoses],
+        }
+        return {"text/plain": repr(self.points), "text/html": page, VERDICT: facts}
 
 
 @dataclass(frozen=True)

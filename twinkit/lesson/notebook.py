@@ -62,7 +62,8 @@ PARTS = (
 ROLES = ("task", "answer", "check", "predict")
 FILES = ("lesson.ipynb", "exercises.py", "trainer.md")
 NAME = re.compile(r"\d\d-[a-z][a-z-]*")
-CARD_FIELDS = {"title": str, "minutes": int, "memory": int, "needs": dict, "gives": list, "objectives": dict}
+# needs and objectives are lists of pairs: Jupyter sorts the keys of metadata, and their order has a meaning
+CARD_FIELDS = {"title": str, "minutes": int, "memory": int, "needs": list, "gives": list, "objectives": list}
 
 
 @dataclass(frozen=True)
@@ -257,14 +258,22 @@ def card_of(raw: Any, *, where: str) -> Card:
             where=where,
         )
     lists = {k: tuple(map(str, about.get(k, ()))) for k in ("gives", "goals", "regions")}
-    return Card(
-        about["title"],
-        about["minutes"],
-        about["memory"],
-        dict(about["needs"]),
-        objectives=dict(about["objectives"]),
-        **lists,
-    )
+    pairs = {k: _pairs(about[k], k, where) for k in ("needs", "objectives")}
+    return Card(about["title"], about["minutes"], about["memory"], **pairs, **lists)  # type: ignore[arg-type]
+
+
+def _pairs(rows: list[Any], name: str, where: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for row in rows:
+        if not (isinstance(row, list) and len(row) == 2 and all(isinstance(v, str) for v in row)) or row[0] in found:
+            raise TwinError(
+                f"'{name}' on the card as pairs of text, each first word once",
+                found=repr(row),
+                hint='write [["units", "find the unit of any variable"], ...], or [["labels", "01-twin"], ...]',
+                where=where,
+            )
+        found[row[0]] = row[1]
+    return found
 
 
 def card_text(about: Card) -> str:
