@@ -452,9 +452,9 @@ def explain(name: str) -> Explanation:
 def check(stage: Callable[..., Any], *data: Any, **choices: Any) -> list[str]:
     """Hold a stage to its contract on one example; every broken promise raises, the kept ones are listed.
 
-    What comes back is stamped and is the same twice; missing input and wrong unit are refused; nothing is changed
-    in place; lazy inputs stay lazy (a stage that ``computes`` reads each block at most once) and give the same
-    numbers in the end.
+    What comes back is stamped and is the same twice; missing input and wrong unit are refused, and nothing is read
+    that is not declared; nothing is changed in place; lazy inputs stay lazy (a stage that ``computes`` reads each
+    block at most once) and give the same numbers in the end.
 
     Parameters
     ----------
@@ -498,12 +498,15 @@ def check(stage: Callable[..., Any], *data: Any, **choices: Any) -> list[str]:
         for spoilt, what in ((_without(given, need), "missing"), (_other_unit(given, need), "in another unit")):
             if spoilt is None:
                 continue
-            try:
-                call(spoilt)
-            except TwinError:
-                kept.append(f"refuses {need} {what}")
-            else:
-                raise _broken(made, f"a TwinError when {need} is {what}", "an answer", f"name '{need}' in reads=[...]")
+            _check_refused(functools.partial(call, spoilt), made, need, what)
+            kept.append(f"refuses {need} {what}")
+    try:
+        call(tuple(_declared(g, made.reads) for g in given))
+    except Exception as fault:  # noqa: BLE001 - whatever a learner's stage raises is the verdict
+        raise _broken(
+            made, "an answer from what is declared alone", f"{fault}", "name what is missing in reads=[...]"
+        ) from None
+    kept.append("reads nothing that it does not declare")
 
     reads: dict[str, int] = {}
     lazy = call(tuple(_counting(g, reads, f"{i}") for i, g in enumerate(given)))
@@ -528,6 +531,18 @@ def check(stage: Callable[..., Any], *data: Any, **choices: Any) -> list[str]:
 
 def _broken(stage: Stage, expected: str, found: str, hint: str) -> TwinError:
     return TwinError(expected, found=found, hint=hint, where=f"contract of {stage.name}")
+
+
+def _check_refused(call: Callable[[], Any], stage: Stage, need: str, what: str) -> None:
+    try:
+        call()
+    except TwinError:
+        return
+    except Exception as fault:  # noqa: BLE001 - whatever a learner's stage raises is the verdict
+        found = f"a {type(fault).__name__} from further in"
+    else:
+        found = "an answer"
+    raise _broken(stage, f"a TwinError when {need} is {what}", found, f"name '{need}' in reads=[...]") from None
 
 
 def _check_stamps(result: Any, stage: Stage) -> None:
@@ -594,6 +609,16 @@ def _with(data: tuple[Any, ...], need: str, change: Callable[[xr.Dataset], xr.Da
 def _without(data: tuple[Any, ...], need: str) -> tuple[Any, ...] | None:
     name = need.rpartition("/")[2]
     return _with(data, need, lambda ds: ds.drop_vars(name))
+
+
+def _declared(d: Any, reads: tuple[str, ...], node: str = "") -> Any:
+    """The same data without the variables that the stage does not declare; indexes stay."""
+    if isinstance(d, xr.DataTree):
+        nodes = {path: _declared(n.to_dataset(inherit=False), reads, f"{path}/") for path, n in d.subtree_with_keys}
+        return xr.DataTree.from_dict({("/" if k == "." else k): v for k, v in nodes.items()})
+    if isinstance(d, xr.Dataset):
+        return d.drop_vars([name for name in d.data_vars if f"{node}{name}" not in reads])
+    return d
 
 
 def _other_unit(data: tuple[Any, ...], need: str) -> tuple[Any, ...] | None:
