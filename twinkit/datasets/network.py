@@ -49,12 +49,13 @@ class Sites:
         return len(self.x)
 
 
-# Per tier: carriers [Hz] to draw from, bandwidth [Hz], power [dBm], downtilt [degree], mast heights [m]
+# Per tier: carriers [Hz] to draw from, bandwidth [Hz], power [dBm], downtilt [degree], mast heights [m]. No mast is lower
+# than 10 m, where the 3GPP models begin.
 TIERS: dict[str, tuple[tuple[float, ...], float, float, tuple[float, ...], tuple[float, ...]]] = {
     "rural": ((700e6, 900e6), 10e6, 46.0, (1.0, 2.0, 3.0), (35.0, 40.0, 45.0, 50.0)),
     "town": ((1800e6, 2100e6), 20e6, 46.0, (3.0, 4.0, 5.0), (25.0, 30.0, 35.0)),
     "city": ((1800e6, 2100e6), 20e6, 46.0, (5.0, 6.0, 8.0), (20.0, 25.0, 30.0)),
-    "small": ((3500e6,), 80e6, 37.0, (8.0, 10.0), (8.0, 10.0, 12.0)),
+    "small": ((3500e6,), 80e6, 37.0, (8.0, 10.0), (10.0, 11.0, 12.0)),
 }
 
 
