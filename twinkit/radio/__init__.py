@@ -13,10 +13,18 @@ from typing import Any
 # Name → the module of this package in which it lives. Lazy, because some bring compiled kernels or climate maps.
 _WHERE = {
     "availability": "backhaul",
+    "clutter_above": "clutter_loss",
     "coverage": "coverage",
+    "earth_space_clutter": "clutter_loss",
     "element": "antenna",
+    "entry_loss": "entry_loss",
     "f1336": "antenna",
     "free_space": "free_space",
+    "indoor_loss": "entry_loss",
+    "inh": "indoor_office",
+    "inh_los": "indoor_office",
+    "inh_los_probability": "indoor_office",
+    "inh_nlos": "indoor_office",
     "isotropic": "antenna",
     "longley_rice": "itm",
     "longley_rice_area": "itm",
@@ -34,6 +42,7 @@ _WHERE = {
     "rma_los_probability": "tr38901",
     "rma_nlos": "tr38901",
     "sector": "antenna",
+    "terrestrial_clutter": "clutter_loss",
     "uma": "tr38901",
     "uma_los": "tr38901",
     "uma_los_probability": "tr38901",
@@ -42,6 +51,7 @@ _WHERE = {
     "umi_los": "tr38901",
     "umi_los_probability": "tr38901",
     "umi_nlos": "tr38901",
+    "wall_loss": "entry_loss",
 }
 
 __all__ = sorted(_WHERE)

@@ -88,6 +88,9 @@ def over(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _floating(a: Any) -> Any:
-    """Integers as float64; float32 and float64 as they are."""
+    """Integers as floats that hold them; float32 and float64 as they are."""
     array = a if isinstance(a, xr.DataArray) or hasattr(a, "dask") else np.asarray(a)
-    return array if array.dtype in (np.float32, np.float64) else array.astype(float)
+    if array.dtype in (np.float32, np.float64):
+        return array
+    # a map of classes in one byte a pixel does not become eight bytes a pixel
+    return array.astype(np.float32 if array.dtype.itemsize <= 2 else np.float64)
