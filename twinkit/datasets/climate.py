@@ -6,6 +6,7 @@ functions gives the same numbers (a test holds that) for 4 s of imports and 400 
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,9 @@ TOPOGRAPHY_SOURCE = "ITU-R P.1511-2 topography map, 1/12 degree, through itur"
 RAIN_SOURCE = "ITU-R P.837-7 map of R0.01, 1/8 degree, through itur"
 
 
-def _map(name: str) -> np.ndarray:
+@functools.cache
+def _map(name: str, kind: str) -> np.ndarray:
+    # whole metres fit into 16 bits: 19 MB are kept instead of 75
     spec = importlib.util.find_spec("itur")  # finds the folder; imports nothing
     if spec is None or not spec.submodule_search_locations:
         raise TwinError(
@@ -33,7 +36,7 @@ def _map(name: str) -> np.ndarray:
     if not path.exists():
         raise TwinError(f"{name} in itur", found="another version of it", hint="pip install 'itur>=0.4'")
     with np.load(path) as file:
-        whole: np.ndarray = file["arr_0"]
+        whole: np.ndarray = file["arr_0"].astype(kind)
     return whole
 
 
@@ -90,7 +93,7 @@ def topography(longitude: Any, latitude: Any) -> np.ndarray:
     """
     longitude, latitude = _positions(longitude, latitude)
     top, left, down, right = _topography_cells(longitude, latitude)
-    heights = _map("1511/v2_topo.npz")
+    heights = _map("1511/v2_topo.npz", "int16")
     out = np.zeros(longitude.shape)
     for i in range(-1, 3):
         row = np.zeros(longitude.shape)
@@ -116,7 +119,7 @@ def sea(longitude: Any, latitude: Any) -> np.ndarray:
     """
     longitude, latitude = _positions(longitude, latitude)
     top, left, down, right = _topography_cells(longitude, latitude)
-    heights = _map("1511/v2_topo.npz")
+    heights = _map("1511/v2_topo.npz", "int16")
     return _bilinear(heights, top, left, down, right, level=0.0)
 
 
@@ -148,7 +151,7 @@ def rain_rate(longitude: Any, latitude: Any) -> np.ndarray:
     ITU-R P.837-7. Checked against the ITU-R's validation examples.
     """
     longitude, latitude = _positions(longitude, latitude)
-    rates = _map("837/v7_r001.npz")
+    rates = _map("837/v7_r001.npz", "float32")
     row, column = (latitude + 90) * 8, (longitude + 180) * 8  # this map starts south-west
     top = np.minimum(np.floor(row).astype(int), rates.shape[0] - 2)
     left = np.minimum(np.floor(column).astype(int), rates.shape[1] - 2)

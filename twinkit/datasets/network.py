@@ -49,8 +49,8 @@ class Sites:
         return len(self.x)
 
 
-# Per tier: carriers [Hz] to draw from, bandwidth [Hz], power [dBm], downtilt [degree], mast heights [m]. No mast is lower
-# than 10 m, where the 3GPP models begin.
+# Per tier: carriers [Hz] to draw from, bandwidth [Hz], power [dBm], downtilt [degree], mast heights [m]. No mast is
+# lower than 10 m, where the 3GPP models begin.
 TIERS: dict[str, tuple[tuple[float, ...], float, float, tuple[float, ...], tuple[float, ...]]] = {
     "rural": ((700e6, 900e6), 10e6, 46.0, (1.0, 2.0, 3.0), (35.0, 40.0, 45.0, 50.0)),
     "town": ((1800e6, 2100e6), 20e6, 46.0, (3.0, 4.0, 5.0), (25.0, 30.0, 35.0)),

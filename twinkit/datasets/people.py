@@ -187,7 +187,9 @@ def village_people(
     """
     density = resampled(coarse, wide, frame) * (frame.resolution / wide.resolution) ** 2
     total = density.sum()
-    weight = density * fit
+    # where to settle is a choice among the places nearby, not a reason to leave the hills for the plain
+    nearby = ndimage.gaussian_filter(fit, 3000.0 / frame.resolution, mode="nearest")
+    weight = density * fit / np.maximum(nearby, 1e-6)
     if total <= 0 or weight.sum() <= 0:
         return np.zeros(frame.shape)
     count = int(np.clip(total / 450.0, 1, 20_000))

@@ -226,19 +226,19 @@ def _ground(frame: Frame, rng: np.random.Generator) -> tuple[np.ndarray, np.ndar
     wide = frame.coarse(2000.0, margin=30_000.0)
     longitude, latitude = wide.degrees(*np.meshgrid(wide.x, wide.y))
     mapped = climate.topography(longitude, latitude)
-    rough = relief.local_relief(mapped, cells=round(1.5 * relief.MAP_CELL / wide.resolution))
+    uneven = relief.local_relief(mapped, cells=round(1.5 * relief.MAP_CELL / wide.resolution))
     smooth = people.resampled(mapped, wide, frame)
     share = people.resampled(climate.sea(longitude, latitude), wide, frame)
     coast = relief.fractal(frame.shape, resolution=frame.resolution, longest=relief.MAP_CELL, hurst=0.7, rng=rng)
     water = share + 0.15 * coast * (share > 0.05) * (share < 0.95) > 0.55
-    roughness = people.resampled(rough, wide, frame)
+    roughness = people.resampled(uneven, wide, frame)
     ground = relief.finer(smooth, roughness, resolution=frame.resolution, rng=rng)
     # a coast that generated relief would drown stays dry
     ground = np.where(water, 0.0, np.where(smooth > 0, np.maximum(ground, 0.3), ground))
+    rough = np.median(roughness) * (1 / 3) ** relief.HURST
     says = (
         f"measured: {climate.TOPOGRAPHY_SOURCE}; generated: relief shorter than {relief.MAP_CELL / 1000:.0f} km, "
-        f"self-affine (H = {relief.HURST}), standard deviation {np.median(roughness) * (1 / 3) ** relief.HURST:.0f} m "
-        "(median)"
+        f"self-affine (H = {relief.HURST}, standard deviation {rough:.0f} m in the median) and cut by rivers"
     )
     return ground, water, says
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import numpy as np
 from scipy import ndimage
 
+from twinkit.datasets.drainage import incised
+
 __all__ = ["clutter", "finer", "fractal", "local_relief"]
 
 HURST = 0.8
 """Roughness exponent of the generated relief; mountains measured at 0.1 to 10 km lie between 0.7 and 0.9."""
+
+INCISION, STEPS = 0.2, 8
+"""Strength and steps of the valleys; by eye against the Himalaya, where they are about 1000 m deep."""
 
 MAP_CELL = 9270.0
 """Spacing of the ITU-R topography map [m] (1/12 degree of latitude): all that is shorter is generated."""
@@ -57,10 +62,10 @@ def local_relief(height: np.ndarray, *, cells: int) -> np.ndarray:
 
 
 def finer(height: np.ndarray, relief: np.ndarray, *, resolution: float, rng: np.random.Generator) -> np.ndarray:
-    """Heights with the relief that the map cannot hold.
+    """Heights with the relief that the map cannot hold: rough ground into which water has cut its valleys.
 
-    σ(short) = σ(3 map cells) · (1/3)^H, the scaling of a self-affine surface, and at least 1.5 m. Half of it is
-    ridged (1 - |fractal|), so that crests are sharp and valleys wide, as water leaves them.
+    σ(short) = σ(3 map cells) · (1/3)^H, the scaling of a self-affine surface, and at least 1.5 m. After the incision
+    the surface is lifted until its means over a map cell are those of the map again.
 
     Parameters
     ----------
@@ -75,11 +80,12 @@ def finer(height: np.ndarray, relief: np.ndarray, *, resolution: float, rng: np.
     -------
     height : array (y, x) [m]
     """
-    plain = fractal(height.shape, resolution=resolution, longest=MAP_CELL, hurst=HURST, rng=rng)
-    ridged = -np.abs(fractal(height.shape, resolution=resolution, longest=MAP_CELL, hurst=HURST, rng=rng))
-    ridged = (ridged - ridged.mean()) / max(ridged.std(), 1e-9)
+    rough = fractal(height.shape, resolution=resolution, longest=MAP_CELL, hurst=HURST, rng=rng)
     amplitude = np.maximum(relief * (1 / 3) ** HURST, 1.5)
-    return np.asarray(height + amplitude * (plain + ridged) / np.sqrt(2))
+    cut = incised(height + amplitude * rough, strength=INCISION, steps=STEPS, rng=rng)
+    for _ in range(3):
+        cut += ndimage.gaussian_filter(height - cut, MAP_CELL / 2 / resolution, mode="nearest")
+    return np.asarray(cut)
 
 
 # Clutter classes of ITU-R P.1812 with the heights that it takes by default (table 2 there), by people per km².
