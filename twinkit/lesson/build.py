@@ -32,8 +32,11 @@ STUB = "# your answer here"
 CONFIG = '''"""nbgrader's configuration for this course, written by `twinkit lesson build --nbgrader`."""
 
 import os
+import sys
 
 c = get_config()  # noqa: F821 - nbgrader gives it
+# nbgrader calls alembic by its bare name, also when its environment was not activated.
+os.environ["PATH"] = os.path.dirname(sys.executable) + os.pathsep + os.environ.get("PATH", "")
 c.CourseDirectory.course_id = {course!r}
 # A comment instead of "raise NotImplementedError": an untouched copy runs to its end and earns nothing.
 c.ClearSolutions.code_stub = {{"python": {stub!r}}}
@@ -194,10 +197,11 @@ def course(lessons: Iterable[Path], out: Path, *, region: str, name: str = "twin
     for folder in lessons:
         lesson = read(folder)
         if region in lesson.card.regions[:1]:
+            other = next((r for r in lesson.card.regions if r != region), "IR:Tabriz")
             raise TwinError(
                 "a region for autograding that learners do not start on",
                 found=f"'{region}', the default of {lesson.name}",
-                hint=f"choose another, e.g. --region {next((r for r in lesson.card.regions if r != region), 'IR:Tabriz')}",
+                hint=f"choose another, e.g. --region {other}",
             )
         target = out / "source" / lesson.name
         target.mkdir(parents=True, exist_ok=True)
