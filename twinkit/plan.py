@@ -15,6 +15,7 @@ from twinkit.contract import contract, within
 from twinkit.error import TwinError
 from twinkit.radio.coverage import (
     ANTENNAS,
+    READS,
     Model,
     Network,
     at_most,
@@ -116,7 +117,7 @@ def candidates(
 
 
 @contract(
-    reads=["surface/ground_height", "surface/people", "sites/x", "cells/site", *SITE],
+    reads=[*READS, "surface/people", *SITE],
     gives=["adds", "people_gained", "people"],
 )
 def gain(
@@ -199,6 +200,7 @@ def gain(
         model=model,
         threshold=threshold,
         axes=(y, x),
+        chunks=(number.chunks[0], pixel.chunks[1]),
         dtype=bool,
         meta=np.empty((0, 0), bool),
     )

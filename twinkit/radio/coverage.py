@@ -80,22 +80,14 @@ def resource_element_power(transmit_power: Any, *, bandwidth: Any, subcarrier_sp
     return transmit_power - 10 * np.log10(OCCUPIED * bandwidth / subcarrier_spacing)
 
 
-@contract(
-    reads=[
-        "sites/x",
-        "sites/y",
-        "sites/height",
-        "cells/site",
-        "cells/azimuth",
-        "cells/downtilt",
-        "cells/frequency",
-        "cells/bandwidth",
-        "cells/transmit_power",
-        "cells/antenna",
-        "surface/ground_height",
-    ],
-    gives=["rsrp", "server"],
+READS = (
+    *("sites/x", "sites/y", "sites/height"),
+    *("cells/site", "cells/azimuth", "cells/downtilt", "cells/frequency", "cells/bandwidth", "cells/transmit_power"),
+    *("cells/antenna", "surface/ground_height"),
 )
+
+
+@contract(reads=READS, gives=["rsrp", "server"])
 def coverage(
     twin: xr.DataTree,
     *,
@@ -576,7 +568,15 @@ def _lazy(
     there = ground_at_masts(ground, y, x, columns["site_y"], columns["site_x"])
     made = dask.delayed(network, pure=True)(**columns, **fixed, site_ground=there)
     packed = da.map_blocks(
-        _tile, ground, yy, xx, network=made, model=model, dtype=RECORD, meta=np.empty((0, 0), RECORD)
+        _tile,
+        ground,
+        yy,
+        xx,
+        network=made,
+        model=model,
+        chunks=ground.chunks,
+        dtype=RECORD,
+        meta=np.empty((0, 0), RECORD),
     )
     return packed["rsrp"], packed["server"]
 

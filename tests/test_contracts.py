@@ -1,0 +1,94 @@
+"""One test for every stage: it holds each to its contract on the example below.
+
+A stage of twinkit without an example fails. There is no list of exceptions.
+"""
+
+import importlib
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from twinkit import contract, stamp
+
+
+def _free_space(distance, *, frequency):
+    """A student's model, as the lessons write it."""
+    return 20 * np.log10(distance) + 20 * np.log10(frequency) - 147.55
+
+
+def _gain(twin):
+    plan = importlib.import_module("twinkit.plan")
+    spots = plan.candidates(twin, spacing=4000)
+    return plan.gain(twin, spots, path_loss=_free_space, threshold=-70.0)
+
+
+def _covered(twin):
+    radio = importlib.import_module("twinkit.radio")
+    return radio.coverage(twin, path_loss=_free_space).rsrp > -70
+
+
+def _served(twin):
+    return importlib.import_module("twinkit.city").served(twin, _covered(twin))
+
+
+# Dotted name → (data, choices) of one valid call on a small twin.
+EXAMPLES = {
+    "twinkit.city.people_total": lambda twin: ((twin["surface/people"],), {"where": _covered(twin)}),
+    "twinkit.city.served": lambda twin: ((twin, _covered(twin)), {"radius": 3000.0}),
+    "twinkit.city.share": lambda twin: ((_covered(twin),), {"of": twin["surface/people"]}),
+    "twinkit.city.worst_served": lambda twin: ((twin, _served(twin)), {"most": 3}),
+    "twinkit.plan.candidates": lambda twin: ((twin,), {"spacing": 3000.0}),
+    "twinkit.plan.choose": lambda twin: ((_gain(twin).compute(),), {"budget": 2}),
+    "twinkit.plan.gain": lambda twin: (
+        (twin, importlib.import_module("twinkit.plan").candidates(twin, spacing=4000.0)),
+        {"path_loss": _free_space, "threshold": -70.0},
+    ),
+    "twinkit.radio.coverage.coverage": lambda twin: ((twin,), {"path_loss": _free_space}),
+}
+
+
+def _ours():
+    """Stages that stand in a file of twinkit; doctests register others while they run."""
+    for name, stage in contract.stages().items():
+        module, _, short = name.rpartition(".")
+        if name.startswith("twinkit.") and hasattr(importlib.import_module(module), short):
+            yield name, stage
+
+
+STAGES = dict(_ours())
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_keeps_its_contract(name, small_twin):
+    assert name in EXAMPLES, f"give {name} one valid call in EXAMPLES of tests/test_contracts.py"
+    data, choices = EXAMPLES[name](small_twin(sites=3, pixels=24, step=400.0))
+    module, _, short = name.rpartition(".")
+    stage = getattr(importlib.import_module(module), short)
+    kept = contract.check(stage, *data, **choices)
+    assert len(kept) >= 5, kept
+    refused = [k for k in kept if k.startswith("refuses")]
+    assert len(refused) >= len(stage.stage.reads), "some declared input is not among the example's data"
+
+
+def test_every_example_belongs_to_a_stage():
+    assert set(EXAMPLES) <= set(STAGES)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_is_documented(name):
+    stage = STAGES[name]
+    assert stage.meaning.endswith((".", ":")), "the meaning in one line"
+    for part in ("Returns\n", "Errors\n", "Examples\n"):
+        assert part in stage.function.__doc__, f"no {part.strip()} in the docstring of {name}"
+
+
+def test_a_learners_stage_passes_the_same_test(small_twin, monkeypatch):
+    monkeypatch.setattr(contract, "_registry", dict(contract._registry))
+
+    @contract.contract(reads=["surface/ground_height"], gives=["rain_rate"])
+    def wetter(twin, *, by):
+        """Rain grows with height."""
+        return stamp(xr.full_like(twin["surface/ground_height"], by) * 2, "rain_rate")
+
+    assert "stays lazy" in contract.check(wetter, small_twin(), by=3.0)
