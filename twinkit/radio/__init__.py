@@ -12,6 +12,10 @@ from typing import Any
 
 # Name → the module of this package in which it lives. Lazy, because some bring compiled kernels or climate maps.
 _WHERE = {
+    "HEIGHTS": "land_cover",
+    "NLCD": "land_cover",
+    "NLCD_GROUPS": "land_cover",
+    "WORLDCOVER": "land_cover",
     "availability": "backhaul",
     "clutter_above": "clutter_loss",
     "coverage": "coverage",
@@ -26,6 +30,7 @@ _WHERE = {
     "inh_los_probability": "indoor_office",
     "inh_nlos": "indoor_office",
     "isotropic": "antenna",
+    "land_cover": "land_cover",
     "longley_rice": "itm",
     "longley_rice_area": "itm",
     "multipath_climate": "backhaul",
