@@ -1,0 +1,15 @@
+"""View: what a twin shows to people. Maps, before and after, the places served worst, and where the data come from.
+
+Every picture is a `Figure`: a PNG with alt text written from the numbers in it, in English, Hindi, French or Persian.
+Large arrays are thinned on the way in, a block at a time, so that a map of 4000 × 4000 pixels costs the memory of
+the picture. Nothing here needs a screen.
+"""
+
+from __future__ import annotations
+
+from twinkit.view._bars import worst_served
+from twinkit.view._figure import Figure, font
+from twinkit.view._layers import Layers, layers
+from twinkit.view._map import before_after, coverage, map_of
+
+__all__ = ["Figure", "Layers", "before_after", "coverage", "font", "layers", "map_of", "worst_served"]
