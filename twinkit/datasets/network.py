@@ -111,6 +111,10 @@ def from_people(
     reach = RURAL_REACH if count is None else min(RURAL_REACH, frame.columns * frame.resolution / 8)
     for sx, sy in _rural(frame, left, height, reach=reach, most=rural, needed=count is not None):
         placed.append((sx, sy, "rural", f"near {_nearest(x, y, name, sx, sy)}"))
+    if not placed:  # an island of a few hundred people: one mast all the same
+        row, column = np.unravel_index(int(np.argmax(people)), people.shape)
+        sx, sy = float(frame.x[column]), float(frame.y[row])
+        placed.append((sx, sy, "rural", f"near {_nearest(x, y, name, sx, sy)}"))
     return _columns(frame, placed, x, y, population, name, rng)
 
 

@@ -80,6 +80,13 @@ def region(
 
         ground, ground_says, water = elevation.onto(terrain, frame, instead_of=ground, water=water)
     living = _living(frame, ground, water, generator(seed, ask.key, "people"))
+    if not living.pixels.sum() > 0:
+        raise TwinError(
+            "a region where people live",
+            found=f"nobody in {ask.key}",
+            hint="check that longitude stands before latitude, or choose a larger box",
+            where=ask.key,
+        )
     rain = _on_grid(frame, climate.rain_rate)
     wooded = np.clip((rain - 25.0) / 100.0, 0.0, 0.5)
     cover = relief.clutter(
