@@ -8,6 +8,7 @@ import functools
 import html
 import importlib.resources
 import io
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
