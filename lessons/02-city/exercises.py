@@ -151,13 +151,13 @@ def densest(twin):
     return float(density(twin).max())
 
 
-@crowding.misconception("You divided by the number of pixels. The weights are people: divide by the sum of the weights.")
+@crowding.misconception("You divided by the number of pixels. The weights are people: divide by their sum.")
 def divided_by_pixels(twin):
     return float((density(twin) * twin["surface/people"]).mean())
 
 
 @crowding.misconception(
-    "You left out the empty pixels, and let the others count alike. One person in a pixel is not a crowd: let people weigh."
+    "You left out the empty pixels and let the others count alike. One person is not a crowd: let people weigh."
 )
 def mean_of_settled(twin):
     return float(density(twin).where(twin["surface/people"] > 0).mean())
@@ -264,7 +264,7 @@ def fades(twin):
     return lambda distance: np.clip((FAR - distance) / (FAR - NEAR), 0, 1)
 
 
-@fades.misconception("Your line goes on beyond its ends: shares above one or below zero. Cut it with np.clip(line, 0, 1).")
+@fades.misconception("Your line goes on beyond its ends, above one or below zero. Cut it: np.clip(line, 0, 1).")
 def uncut(twin):
     return lambda distance: (FAR - distance) / (FAR - NEAR)
 
@@ -284,7 +284,7 @@ def rising(twin):
     return lambda distance: np.clip((distance - NEAR) / (FAR - NEAR), 0, 1)
 
 
-@fades.misconception("Your rule takes the distance in kilometres: 2 and 6 instead of 2000 and 6000. Distances are in metres.")
+@fades.misconception("Your rule takes kilometres: 2 and 6 instead of 2000 and 6000. Distances are in metres.")
 def in_kilometres(twin):
     return lambda distance: np.clip((FAR / 1000 - distance) / ((FAR - NEAR) / 1000), 0, 1)
 
