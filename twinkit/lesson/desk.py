@@ -16,7 +16,6 @@ from typing import Any
 
 from twinkit.error import TwinError
 from twinkit.lesson.exercise import HINTS, Exercise, as_values, compare, find, kind_of
-from twinkit.lesson.figure import Figure, map_of
 from twinkit.lesson.messages import RIGHT_TO_LEFT, say
 from twinkit.lesson.slips import Diagnosis, diagnose
 
@@ -235,17 +234,18 @@ class Lesson:
         self._record()
         return Note(f"{path}: " + "; ".join(f"{n}: {say(r.state, self.language)}" for n, r in self._records.items()))
 
-    def show(self, what: Any, *, points: Any = None, logarithmic: bool = False) -> Figure:
-        """A map, labelled in the lesson's language, with a description for those who cannot see it.
+    def show(self, what: Any) -> Any:
+        """A map with the twin's masts and places, labelled in the lesson's language, with alt text from its numbers.
 
         Parameters
         ----------
         what : str or DataArray (y, x)
             ``"surface/people"`` of the twin, or a map of your own.
-        points : Dataset with x, y [m], optional
-            Drawn over the map, e.g. masts.
-        logarithmic : bool
-            Colours by factors of ten.
+
+        Returns
+        -------
+        twinkit.view.Figure
+            Where the extra ``view`` is not installed, a note that says so: the lesson goes on without the picture.
         """
         array = what
         if isinstance(what, str):
@@ -256,7 +256,14 @@ class Lesson:
                 raise TwinError(
                     "a variable of the twin", found=f"'{what}'", hint="name it like 'surface/people'", where="show"
                 ) from None
-        return map_of(array, points=points, logarithmic=logarithmic, language=self.language)
+        from twinkit import view
+
+        try:
+            return view.map_of(array, twin=self.twin, language=self.language)
+        except TwinError as fault:
+            if "twinkit[view]" not in fault.hint:
+                raise
+            return Note(str(fault))
 
     # ------------------------------------------------------------ how it judges
 
@@ -264,8 +271,7 @@ class Lesson:
         """The message ("" when right), what probably happened, and the answer's values."""
         expected = exercise.answer(self.twin)
         try:
-            if exercise.contract is not None:
-                exercise.contract(self.twin, answer)
+            given = answer
             if exercise.probe is not None:
                 if not callable(answer):
                     from twinkit.lesson.exercise import described
@@ -274,6 +280,9 @@ class Lesson:
                     return said, [], None
                 answer = exercise.probed(self.twin, answer)
             fault = compare(exercise, answer, expected, language=self.language)
+            if fault is None and exercise.contract is not None:
+                # last: a wrong number says more about what was misunderstood than a broken form does
+                exercise.contract(self.twin, given)
         except TwinError as broken:
             return str(broken), [], None
         except Exception as broken:  # noqa: BLE001 - whatever the learner's code or graph raises is told, not thrown
