@@ -4,12 +4,14 @@ A stage of twinkit without an example fails. There is no list of exceptions.
 """
 
 import importlib
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
-from twinkit import contract, stamp
+from twinkit import contract, extend, stamp
 
 
 def _free_space(distance, *, frequency):
@@ -32,6 +34,32 @@ def _served(twin):
     return importlib.import_module("twinkit.city").served(twin, _covered(twin))
 
 
+def _linked(twin):
+    """The twin with places on the globe and one microwave link, as availability reads them."""
+    sites = twin["sites"].to_dataset()
+    count = sites.sizes["site"]
+    sites = sites.assign(longitude=("site", 77.0 + 0.1 * np.arange(count)), latitude=("site", np.full(count, 31.0)))
+    ends = sites.site.values[:2]
+    link = {"source": ("link", ends[:1]), "target": ("link", ends[1:]), "medium": ("link", ["microwave"])}
+    links = xr.Dataset(link | {"length": ("link", [9500.0])}, {"link": ["ab"]})
+    return extend(twin, sites=sites, links=links)
+
+
+SCRATCH = tempfile.TemporaryDirectory()
+
+
+def _wooded(twin):
+    """A land-cover map that is forest everywhere about the twin."""
+    rasterio = pytest.importorskip("rasterio")
+    file = Path(SCRATCH.name) / "forest.tif"
+    x, y = twin["surface"].x.values, twin["surface"].y.values
+    where = rasterio.Affine(500, 0, x[0] - 5e3, 0, -500, y[-1] + 5e3)
+    shape = {"width": 60, "height": 60, "count": 1, "dtype": "uint8"}
+    with rasterio.open(file, "w", driver="GTiff", crs=twin.attrs["crs"], transform=where, **shape) as raster:
+        raster.write(np.full((60, 60), 10, np.uint8), 1)
+    return file
+
+
 # Dotted name → (data, choices) of one valid call on a small twin.
 EXAMPLES = {
     "twinkit.city.people_total": lambda twin: ((twin["surface/people"],), {"where": _covered(twin)}),
@@ -44,7 +72,10 @@ EXAMPLES = {
         (twin, importlib.import_module("twinkit.plan").candidates(twin, spacing=4000.0)),
         {"path_loss": _free_space, "threshold": -70.0},
     ),
+    "twinkit.radio.backhaul.availability": lambda twin: ((_linked(twin),), {"frequency": 23e9, "margin": 30.0}),
     "twinkit.radio.coverage.coverage": lambda twin: ((twin,), {"path_loss": _free_space}),
+    "twinkit.radio.land_cover.land_cover": lambda twin: ((twin, _wooded(twin)), {"classes": {10: 4}}),
+    "twinkit.radio.shadowing.shadow_fading": lambda twin: ((twin,), {"scenario": "uma nlos", "seed": 1}),
 }
 
 

@@ -428,6 +428,17 @@ def availability(twin: xr.DataTree, *, frequency: Any, margin: Any, polarization
     TwinError
         A link whose site is not in the twin, a value outside its range, or the extra ``geo`` is missing.
 
+    Examples
+    --------
+    >>> import twinkit as tk
+    >>> sites = xr.Dataset({"longitude": ("site", [77.1, 77.2]), "latitude": ("site", [31.1, 31.1]),
+    ...                     "height": ("site", [30.0, 30.0])}, {"site": ["a", "b"]})
+    >>> links = xr.Dataset({"source": ("link", ["a"]), "target": ("link", ["b"]), "medium": ("link", ["microwave"]),
+    ...                     "length": ("link", [9500.0])}, {"link": ["ab"]})
+    >>> twin = tk.assemble({"sites": sites, "links": links}, title="two masts", crs="EPSG:32643")
+    >>> availability(twin, frequency=23e9, margin=20).round(5).item()
+    0.99961
+
     References
     ----------
     ITU-R P.530-17, sections 2.3 and 2.4; P.837-7; P.453-13; P.1511-1.

@@ -111,6 +111,22 @@ def land_cover(
         A file that cannot be read, that has several bands or no CRS, whose CRS is not made for where the map lies,
         that does not overlap the twin; a code that is not in the table, or a class outside 0 to 5.
 
+    Examples
+    --------
+    >>> import tempfile, rasterio, twinkit as tk
+    >>> codes = np.full((50, 50), 10, np.uint8)  # trees
+    >>> here = rasterio.Affine(30, 0, 500_000, 0, -30, 3_400_000)
+    >>> surface = xr.Dataset(coords={"y": 3_398_600 + 50.0 * np.arange(20), "x": 500_100 + 50.0 * np.arange(20)})
+    >>> twin = tk.assemble({"surface": surface}, title="a wood", crs="EPSG:32643")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "map.tif"
+    ...     with rasterio.open(file, "w", driver="GTiff", width=50, height=50, count=1, dtype="uint8",
+    ...                        crs="EPSG:32643", transform=here) as raster:
+    ...         raster.write(codes, 1)
+    ...     cover = land_cover(twin, file, classes=WORLDCOVER).compute()
+    >>> int(cover.clutter[0, 0]), float(cover.clutter_height[0, 0])
+    (4, 15.0)
+
     References
     ----------
     ITU-R P.2108-1, Table 3; ITU-R P.1812-8, Table 2.
