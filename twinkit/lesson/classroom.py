@@ -104,7 +104,9 @@ def _report(path: Path) -> dict[str, Any]:
         raise TwinError("a report", found="a file that is too large for one", hint="take it out", where=str(path))
     content = read_json(path, "a report")
     exercises = content.get("exercises") if isinstance(content, dict) else None
-    whole = isinstance(exercises, dict) and isinstance(content.get("lesson"), str) and content.get("twinkit") == "report"
+    whole = (
+        isinstance(exercises, dict) and isinstance(content.get("lesson"), str) and content.get("twinkit") == "report"
+    )
     for one in exercises.values() if whole and exercises else ():
         whole = whole and isinstance(one, dict) and one.get("state") in STATES and isinstance(one.get("slips"), dict)
         whole = whole and isinstance(one.get("objective"), str)
@@ -189,7 +191,4 @@ def graded(path: str | Path, lesson: str | Path, *, region: str) -> Grade:
     found = verdicts(outcome.notebook)
     states = {name: found.get(name, {}).get("state", NOT_ATTEMPTED) for name in made.exercises}
     points = sum(float(v["points"]) for name, v in found.items() if name in made.exercises)
-    return Grade(
-        path.name, region, states, points, sum(e.points for e in made.exercises.values()), outcome.error
-    )
-
+    return Grade(path.name, region, states, points, sum(e.points for e in made.exercises.values()), outcome.error)
