@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,3 +58,21 @@ def test_the_ground_is_hilly_and_pixels_are_square():
     assert np.ptp(surface["ground_height"].values) > 80
     assert np.allclose(np.diff(surface["x"]), 100.0)
     assert np.allclose(np.diff(surface["y"]), 100.0)
+
+
+def test_the_shipped_tables_are_what_their_recipes_give(tmp_path):
+    import importlib.util
+
+    import pandas as pd
+
+    root = Path(__file__).resolve().parent.parent / "datasets"
+    spec = importlib.util.spec_from_file_location("make", root / "make.py")
+    make = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(make)
+    written = make.tables(tmp_path)
+    shipped = sorted(p.relative_to(root / "towns") for p in (root / "towns").rglob("*.csv"))
+    assert sorted(p.relative_to(tmp_path) for p in written) == shipped
+    assert len(shipped) >= 8
+    for name in shipped:
+        new, old = pd.read_csv(tmp_path / name, index_col=0), pd.read_csv(root / "towns" / name, index_col=0)
+        pd.testing.assert_frame_equal(new, old, rtol=1e-6)
