@@ -356,14 +356,13 @@ def append(
     root = repository.located(path)
 
     def change(group: Any, said: dict[str, Any]) -> Any:
-        bare = xr.DataTree(xr.Dataset(attrs=dict(group.attrs)))
-        stamped = extend(bare, **{node: data})
-        validate(stamped)
-        ds = stamped.children[node].to_dataset(inherit=False)
+        bare = xr.Dataset(attrs=dict(group.attrs))
         if node not in said["nodes"]:
-            return tree.add(group, node, ds, said)
-        tree.check_append(group[node], node, ds, dim=dim)
-        return ({node} if ds.sizes[dim] else set(), *tree.append(group, node, ds, said, dim=dim))
+            new = validate(extend(xr.DataTree(bare), **{node: data})).children[node]
+            return tree.add(group, node, new.to_dataset(inherit=False), said)
+        validate(xr.DataTree.from_dict({"/": bare, node: data}))
+        nodes, values = tree.append(group, node, data, said, dim=dim)
+        return ({node} if data.sizes[dim] else set(), nodes, values)
 
     return _committed(root, branch, message, author, change, act="append")
 

@@ -20,7 +20,19 @@ from twinkit.store import digest
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["Plan", "Raw", "Stored", "blocks", "create", "digest_of", "explained", "plan", "unexplained", "variable"]
+__all__ = [
+    "DENSE",
+    "Plan",
+    "Raw",
+    "Stored",
+    "blocks",
+    "create",
+    "digest_of",
+    "explained",
+    "plan",
+    "unexplained",
+    "variable",
+]
 
 OURS = "twinkit"
 """Attribute of a Zarr array or group that belongs to the store, not to the user."""
@@ -33,6 +45,9 @@ SMALL = 2**16
 
 TILE = 512
 """Edge of a stored block of a map: the tile in which the stages work."""
+
+DENSE = {"write_empty_chunks": True}
+"""Blocks are not searched for emptiness before they are written: it takes longer than to write them."""
 
 ON_DISK = {
     "time": {"units": "nanoseconds since 1970-01-01", "calendar": "proleptic_gregorian"},
@@ -169,6 +184,8 @@ def _instants(values: np.ndarray, where: str) -> np.ndarray:
 
 
 def _texts(values: np.ndarray, array: xr.DataArray | None = None, where: str = "") -> np.ndarray:
+    if set(map(type, values.ravel().tolist())) <= {str}:
+        return values
     for position, value in enumerate(values.ravel()):
         if not isinstance(value, str):
             spot = ""
@@ -217,22 +234,24 @@ def create(group: Any, p: Plan) -> Any:
     """An empty Zarr array for the variable; what stood under its name is replaced."""
     from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
-    # The shuffle puts equal bytes of neighbouring values side by side. The checksum is what makes a flipped byte
-    # an error on reading, instead of a wrong number.
-    squeeze = (
-        ZstdCodec(level=1)
-        if p.kind == "text"
-        else BloscCodec(cname="lz4", clevel=5, shuffle="shuffle", typesize=p.data.dtype.itemsize)
-    )
+    # The shuffle puts equal bytes of neighbouring values side by side.
+    squeeze: list[Any] = [BloscCodec(cname="lz4", clevel=5, shuffle="shuffle", typesize=p.data.dtype.itemsize)]
+    if p.kind == "text":
+        squeeze = [ZstdCodec(level=1)]
+    if p.dims[:1] != ("time",):
+        # A flipped byte is then an error on reading, not a wrong number. Readings go without: the checksum takes a
+        # fifth of the speed at which they are appended and averaged, and `verify` covers them like all else.
+        squeeze.append(Crc32cCodec())
     return group.create_array(
         p.name,
         shape=p.shape,
         chunks=p.chunks or "auto",
         dtype=np.dtypes.StringDType() if p.kind == "text" else p.data.dtype,
-        compressors=[squeeze, Crc32cCodec()],
+        compressors=squeeze,
         dimension_names=p.dims,
         attributes=explained(p),
         overwrite=True,
+        config=DENSE,
     )
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twinkit.store import array, digest
+from twinkit.store import array, digest, record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,9 +42,10 @@ def write(targets: Sequence[tuple[array.Plan, Any, int, str]]) -> list[list[str]
 
     found: dict[tuple[int, int], bytes] = {}
     eager = [(i, j) for i, j in enumerate(jobs) if not targets[j[0]][0].lazy]
-    with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        done = pool.map(lambda job: put(job[1][0], job[1][1], targets[job[1][0]][0].data[job[1][1]]), eager)
-        found |= {(i, j[0]): d for (i, j), d in zip(eager, done, strict=True)}
+    done = record.workers(os.getpid()).map(
+        lambda job: put(job[1][0], job[1][1], targets[job[1][0]][0].data[job[1][1]]), eager
+    )
+    found |= {(i, j[0]): d for (i, j), d in zip(eager, done, strict=True)}
     found |= _lazily(targets, [(i, j) for i, j in enumerate(jobs) if targets[j[0]][0].lazy], put)
 
     ordered = iter([found[i, j[0]] for i, j in enumerate(jobs)])

@@ -18,7 +18,8 @@ from twinkit.store.index import Row
 
 if TYPE_CHECKING:
     import pathlib
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+    from concurrent.futures import Future
 
 __all__ = ["changing", "check_text", "commit", "content_faults", "history", "keep", "recover", "settle"]
 
@@ -80,8 +81,9 @@ def commit(
         "when": when.isoformat(),
     }
     head = digest.head(message=message, **said)
+    early = record.hashing(root, record.engine_files(root) - before, durable=True)  # while the engine flushes
     new = session.flush(message, {**said, "format": repository.FORMAT, "head": head, "nodes": nodes, "values": values})
-    keep(root, new, head=head, parent=parent_id, files=record.engine_files(root) - before)
+    keep(root, new, head=head, parent=parent_id, files=record.engine_files(root) - before, early=early)
     repo.reset_branch(branch, new, from_snapshot_id=parent_id)
     settle(root, [f"refs/branch.{branch}/ref.json"])
     row = Row(new, "" if parent is None else parent_id, head, when, message, author, said["changed"])
@@ -89,9 +91,18 @@ def commit(
     return row
 
 
-def keep(root: pathlib.Path, commit_id: str, *, head: str, parent: str, files: set[str]) -> None:
+def keep(
+    root: pathlib.Path,
+    commit_id: str,
+    *,
+    head: str,
+    parent: str,
+    files: set[str],
+    early: Mapping[str, Future[str]] | None = None,
+) -> None:
     """Write the side record of a commit, after its files are safely on the disk."""
-    digests = record.file_digests(root, files, durable=True)
+    under_way = {**(early or {}), **record.hashing(root, files - set(early or ()), durable=True)}
+    digests = {name: under_way[name].result() for name in sorted(files)}
     settle(root, record.FOLDERS)
     content = {"commit": commit_id, "files": digests, "head": head, "parent": parent}
     record.write(record.record_path(root, commit_id), content)

@@ -68,9 +68,9 @@ def head(*, content: str, parent: str, message: str, author: str, when: str, cha
 def block(values: np.ndarray) -> bytes:
     """Digest of one block of an array: its bytes in C order, or the UTF-8 of its texts with their lengths."""
     if values.dtype.kind in "OT":
-        texts = [str(v).encode() for v in values.ravel()]
-        digest = hashlib.sha256(np.array([len(t) for t in texts], dtype="<i8").tobytes())
-        digest.update(b"".join(texts))
+        texts = list(map(str, values.ravel().tolist()))
+        digest = hashlib.sha256(np.fromiter(map(len, texts), dtype="<i8", count=len(texts)).tobytes())
+        digest.update("".join(texts).encode())
         return digest.digest()
     plain = np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("<"))
     return hashlib.sha256(plain.reshape(-1).view(np.uint8).data).digest()

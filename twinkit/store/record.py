@@ -8,6 +8,7 @@ text, so that a flipped byte in them shows too.
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import hashlib
 import json
 import os
@@ -21,7 +22,18 @@ if TYPE_CHECKING:
     import pathlib
     from collections.abc import Iterable
 
-__all__ = ["FOLDERS", "Damaged", "engine_files", "file_digests", "read", "references", "seal", "write"]
+__all__ = [
+    "FOLDERS",
+    "Damaged",
+    "engine_files",
+    "file_digests",
+    "hashing",
+    "read",
+    "references",
+    "seal",
+    "workers",
+    "write",
+]
 
 FOLDERS = ("snapshots", "transactions", "manifests", "chunks")
 """Folders of the engine whose files are written once."""
@@ -84,11 +96,15 @@ def engine_files(root: pathlib.Path) -> set[str]:
     return found
 
 
-def file_digests(root: pathlib.Path, names: Iterable[str], *, durable: bool = False) -> dict[str, str]:
-    """SHA-256 of files below the root; with `durable`, they are on the disk when this returns.
+def file_digests(root: pathlib.Path, names: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of files below the root; "" for one that cannot be read."""
+    return {name: found.result() for name, found in hashing(root, names).items()}
 
-    A file that cannot be read has the digest "".
-    """
+
+def hashing(
+    root: pathlib.Path, names: Iterable[str], *, durable: bool = False
+) -> dict[str, concurrent.futures.Future[str]]:
+    """SHA-256 of files below the root, under way; with `durable`, a file is on the disk when its digest is there."""
 
     def one(name: str) -> str:
         try:
@@ -100,9 +116,13 @@ def file_digests(root: pathlib.Path, names: Iterable[str], *, durable: bool = Fa
             return ""
         return found
 
-    names = sorted(names)
-    with concurrent.futures.ThreadPoolExecutor(max_workers=min(8, 2 * (os.cpu_count() or 1))) as pool:
-        return dict(zip(names, pool.map(one, names), strict=True))
+    return {name: workers(os.getpid()).submit(one, name) for name in sorted(names)}
+
+
+@functools.cache
+def workers(process: int) -> concurrent.futures.ThreadPoolExecutor:  # noqa: ARG001 - a forked process has no threads
+    """The threads that hash and write: one for each core, kept, because to start them costs as much as their work."""
+    return concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="twinkit-store")
 
 
 def references(root: pathlib.Path) -> dict[str, str]:

@@ -14,7 +14,7 @@ from twinkit.store import array, blocks, digest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["add", "append", "check_append", "describe", "hierarchy", "read", "stored_plan", "write"]
+__all__ = ["add", "append", "describe", "hierarchy", "read", "stored_plan", "write"]
 
 
 def hierarchy(group: Any) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
@@ -189,15 +189,14 @@ def _node_digest(node: str, child: Any, held: Mapping[str, Any], values: Mapping
     return digest.of({"attrs": dict(child.attrs), "variables": described})
 
 
-def check_append(child: Any, node: str, ds: xr.Dataset, *, dim: str) -> None:
-    """Refuse what cannot be appended to a stored node, before anything is written.
+def _fit(held: Mapping[str, Any], node: str, ds: xr.Dataset, said: Mapping[str, Any], *, dim: str) -> list[array.Plan]:
+    """The variables to append; refuses what does not fit the stored node, before anything is written.
 
     Errors
     ------
     TwinError
         Names the variable and the first difference.
     """
-    held = dict(child.arrays())
     if dim not in ds.dims:
         raise TwinError(
             f"values along '{dim}'",
@@ -222,13 +221,20 @@ def check_append(child: Any, node: str, ds: xr.Dataset, *, dim: str) -> None:
             raise TwinError(
                 f"dims {was.dims} with '{dim}' first", found=f"dims {p.dims}", hint="ds.transpose(...)", where=where
             )
+        if "units" in p.attrs and p.attrs["units"] != was.attrs.get("units"):
+            raise TwinError(
+                f"values in {was.attrs.get('units', 'no unit')}, as stored",
+                found=f"unit '{p.attrs['units']}'",
+                hint="convert them",
+                where=where,
+            )
         if p.dtype != was.dtype:
             raise TwinError(
                 f"values of type {was.dtype}", found=p.dtype, hint=f"array.astype('{was.dtype}')", where=where
             )
     for name, p in new.items():
         if dim not in p.dims:
-            _same_as_stored(held.get(name), p, f"{node}/{name}")
+            _same_as_stored(held.get(name), p, f"{node}/{name}", said)
     if dim in new and dim in held:
         before, after = array.Raw(held[dim], f"{node}/{dim}")[-1:], new[dim].data
         both = [*before, *after]
@@ -241,11 +247,10 @@ def check_append(child: Any, node: str, ds: xr.Dataset, *, dim: str) -> None:
                 hint=f"ds.sortby('{dim}') and drop what is stored already",
                 where=f"{node}/{dim}",
             )
+    return [p for p in new.values() if dim in p.dims]
 
 
-def _same_as_stored(held: Any, p: array.Plan, where: str) -> None:
-    import numpy as np
-
+def _same_as_stored(held: Any, p: array.Plan, where: str, said: Mapping[str, Any]) -> None:
     if held is None:
         raise TwinError(
             "a variable that is stored",
@@ -253,10 +258,9 @@ def _same_as_stored(held: Any, p: array.Plan, where: str) -> None:
             hint="drop it, or save the whole twin",
             where=where,
         )
-    stored = array.Raw(held, where)[...]
-    if p.shape != stored.shape or not np.array_equal(np.asarray(p.data), stored, equal_nan=stored.dtype.kind == "f"):
+    if not _unchanged(p, held, said["values"][where]) and not (p.lazy and not p.known):
         raise TwinError(
-            f"the {len(stored) if stored.ndim else 1} values of '{p.name}' that are stored, in their order",
+            f"the {held.size} values of '{p.name}' that are stored, in their order",
             found="others",
             hint=f"tk.open(path)['{where.partition('/')[0]}'] has them: reindex to its ids, or save the whole twin",
             where=where,
@@ -272,14 +276,17 @@ def append(
     -------
     dict, dict
         Digests of the nodes and of the arrays' values, of the whole twin.
+
+    Errors
+    ------
+    TwinError
+        What does not fit: names the variable and the first difference.
     """
     child = group[node]
     held = dict(child.arrays())
     values = dict(said["values"])
     targets: list[tuple[array.Plan, Any, int, str]] = []
-    for p in plans(ds, node):
-        if dim not in p.dims:
-            continue
+    for p in _fit(held, node, ds, said, dim=dim):
         target = held[p.name]
         was = stored_plan(target)
         if not was.shape[0]:
@@ -294,7 +301,7 @@ def append(
             # The last row of blocks is not whole: it is read, joined and written again.
             p.data = _joined(array.Raw(target, f"{node}/{p.name}")[start:], p.data)
         target.resize((start + p.shape[0], *p.shape[1:]))
-        targets.append((p, target, start, known[-1]))
+        targets.append((p, target.with_config(array.DENSE), start, known[-1]))
     for (p, _, _, _), kept in zip(targets, blocks.write(targets), strict=True):
         values[f"{node}/{p.name}"] = kept
     return {**said["nodes"], node: _node_digest(node, child, held, values)}, values
