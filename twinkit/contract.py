@@ -106,6 +106,8 @@ def within(value: Any, low: float, high: float, *, name: str, unit: str, why: st
     TwinError
         A value is outside the range or not a number.
     """
+    if isinstance(value, float | int) and low <= value <= high:
+        return
     raw = value.data if isinstance(value, xr.DataArray) else value
     if hasattr(raw, "dask"):
         return

@@ -506,8 +506,13 @@ def _peak(network: Network, cell: int) -> float:
     pattern = network.patterns[network.antenna[cell]]
     if pattern is isotropic:
         return 0.0
-    tilt = network.downtilt[cell]
-    return float(sector(0.0, -tilt, downtilt=tilt)) if pattern is sector else math.inf
+    return _sector_peak() if pattern is sector else math.inf
+
+
+@functools.cache
+def _sector_peak() -> float:
+    # the beam is tilted electrically, so that its peak keeps its height
+    return float(sector(0.0, 0.0, downtilt=0.0))
 
 
 def _gap(box: tuple[float, float, float, float], x: float, y: float) -> float:
