@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import twinkit as tk
+from twinkit.datasets import climate
 from twinkit.error import TwinError
 from twinkit.radio import backhaul, rain
 
@@ -42,13 +43,6 @@ def test_coefficients_and_attenuation_are_the_table_of_p838(testdata):
     np.testing.assert_allclose(alpha, given_["alpha"], atol=5.1e-9, rtol=0)
     loss = 1000 * rain.rain_attenuation_per_metre(given_["R"], **kwargs)
     np.testing.assert_allclose(loss, given_["gamma_r"], atol=5.1e-9, rtol=0)
-
-
-def test_rain_rates_are_the_table_of_p837(testdata):
-    itu("itu837")
-    given_ = table(testdata("itu-earth-space/837/ITURP837-7_rainfall_rate_R001.csv"))
-    rates = rain.rain_rate(given_["lon"], given_["lat"])
-    np.testing.assert_allclose(rates, given_["Rp"], rtol=1e-4, atol=1e-3)
 
 
 def test_itur_has_the_same_coefficients_one_frequency_at_a_time():
@@ -201,7 +195,7 @@ def test_availability_of_the_twins_links():
         30,
         length=4_400,
         frequency=23e9,
-        rain_rate=rain.rain_rate((77.17 + 77.20) / 2, (31.10 + 31.13) / 2),
+        rain_rate=climate.rain_rate((77.17 + 77.20) / 2, (31.10 + 31.13) / 2),
         polarization="vertical",
     )
     assert float(held.sel(link="ab")) == pytest.approx(1 - by_hand / 100)
@@ -220,7 +214,6 @@ def test_the_stage_keeps_its_contract():
         lambda: rain.rain_coefficients(0.5e9, tilt=0),
         lambda: rain.rain_coefficients(23, tilt=0),
         lambda: rain.rain_attenuation_per_metre(-1, frequency=1e10, tilt=0),
-        lambda: rain.rain_rate(0, 95),
         lambda: backhaul.rain_fade(5e3, frequency=23e9, rain_rate=50, polarization="up"),
         lambda: backhaul.rain_fade(5e3, frequency=23e9, rain_rate=50, polarization="vertical", time=5),
         lambda: backhaul.rain_outage(-3, length=5e3, frequency=23e9, rain_rate=50, polarization="vertical"),

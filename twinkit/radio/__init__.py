@@ -43,7 +43,6 @@ _WHERE = {
     "rain_coefficients": "rain",
     "rain_fade": "backhaul",
     "rain_outage": "backhaul",
-    "rain_rate": "rain",
     "resource_element_power": "coverage",
     "rma": "tr38901",
     "rma_los": "tr38901",

@@ -14,9 +14,10 @@ import numpy as np
 import xarray as xr
 
 from twinkit.contract import contract, physics, within
+from twinkit.datasets import climate
 from twinkit.error import TwinError
 from twinkit.radio.elementwise import mapped, over
-from twinkit.radio.rain import itur_module, rain_exponent, rain_factor, rain_rate, tilt_of
+from twinkit.radio.rain import rain_exponent, rain_factor, tilt_of
 
 __all__ = [
     "availability",
@@ -102,7 +103,7 @@ def rain_fade(length: Any, *, frequency: Any, rain_rate: Any, polarization: str,
     length : float, array or DataArray [m]
     frequency : float, array or DataArray [Hz]
     rain_rate : float, array or DataArray [mm/h]
-        Exceeded for 0.01 % of the year: `tk.radio.rain_rate`.
+        Exceeded for 0.01 % of the year, from `twinkit.datasets.climate.rain_rate` for example.
     polarization : {"horizontal", "vertical", "circular"}
     time : float, array or DataArray [%]
 
@@ -370,7 +371,7 @@ def multipath_climate(longitude: Any, latitude: Any) -> tuple[Any, Any]:
     """
     within(longitude, -180, 360, name="longitude", unit="degree")
     within(latitude, -90, 90, name="latitude", unit="degree")
-    itur453, itur530 = itur_module("itu453"), itur_module("itu530")
+    itur453, itur530 = _itur("itu453"), _itur("itu530")
 
     def gradient(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         x, y = np.broadcast_arrays(x, y)
@@ -382,6 +383,20 @@ def multipath_climate(longitude: Any, latitude: Any) -> tuple[Any, Any]:
         return np.reshape(itur530._ITU530_17_.s_a(y.ravel(), x.ravel() % 360.0), x.shape)
 
     return over(gradient, longitude, latitude), over(roughness, longitude, latitude)
+
+
+def _itur(model: str) -> Any:
+    """A module of itur, which takes seconds to import and carries ITU-R's maps."""
+    import importlib
+
+    try:
+        return importlib.import_module(f"itur.models.{model}")
+    except ImportError:
+        raise TwinError(
+            "the maps of ITU-R in the package itur",
+            found="itur is not installed",
+            hint="pip install 'twinkit[geo]', or give the values yourself",
+        ) from None
 
 
 # ---------------------------------------------------------------- the twin's links
@@ -441,7 +456,7 @@ def availability(twin: xr.DataTree, *, frequency: Any, margin: Any, polarization
 
     References
     ----------
-    ITU-R P.530-17, sections 2.3 and 2.4; P.837-7; P.453-13; P.1511-1.
+    ITU-R P.530-17, sections 2.3 and 2.4; P.837-7; P.453-13; P.1511-2.
     """
     # computed here once; .values on lazy variables would read them again at each use
     links, sites = twin["links"].to_dataset().compute(), twin["sites"].to_dataset().compute()
@@ -475,10 +490,10 @@ def availability(twin: xr.DataTree, *, frequency: Any, margin: Any, polarization
             m[w],
             length=length[w],
             frequency=f[w],
-            rain_rate=rain_rate(longitude[w], latitude[w]),
+            rain_rate=climate.rain_rate(longitude[w], latitude[w]),
             polarization=polarization,
         )
-        ground = [_altitude(end["longitude"][w], end["latitude"][w]) for end in ends]
+        ground = [climate.topography(end["longitude"][w], end["latitude"][w]) for end in ends]
         gradient, rough = multipath_climate(longitude[w], latitude[w])
         tall = [g + end["height"][w] for g, end in zip(ground, ends, strict=True)]
         start = multipath_occurrence(
@@ -495,9 +510,3 @@ def availability(twin: xr.DataTree, *, frequency: Any, margin: Any, polarization
     return xr.DataArray(
         out, dims="link", coords={"link": links["link"]}, attrs={"provenance": "modelled: ITU-R P.530-17, P.837-7"}
     )
-
-
-def _altitude(longitude: np.ndarray, latitude: np.ndarray) -> np.ndarray:
-    """Ground altitude [m] from ITU-R's map; the sea counts as 0."""
-    itur1511 = itur_module("itu1511")
-    return np.maximum(1000.0 * np.atleast_1d(itur1511.topographic_altitude(latitude, longitude % 360.0).value), 0.0)

@@ -1,7 +1,7 @@
-r"""Rain: how much of it falls where, and what a kilometre of it costs.
+r"""Rain: what a metre of it costs.
 
 The coefficients of ITU-R P.838 are a formula of frequency, polarisation and elevation; they hold for arrays of all
-three. The rain rates of ITU-R P.837 are maps that the extra ``geo`` brings.
+three. How much falls where, the maps of ITU-R P.837 know: `twinkit.datasets.climate.rain_rate`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ from twinkit.error import TwinError
 from twinkit.radio.elementwise import mapped, over
 
 __all__ = [
-    "itur_module",
     "rain_attenuation_per_metre",
     "rain_coefficients",
     "rain_exponent",
     "rain_factor",
-    "rain_rate",
     "tilt_of",
 ]
 
@@ -213,62 +211,3 @@ def rain_attenuation_per_metre(rain_rate: Any, *, frequency: Any, elevation: Any
     ITU-R P.838-3 (03/2005), equation (1).
     """
     return over(_loss, rain_rate, frequency, elevation, tilt)
-
-
-@physics(
-    gives="rain_rate",
-    valid={"longitude": (-180.0, 360.0), "latitude": (-90.0, 90.0)},
-    longitude="degree",
-    latitude="degree",
-)
-def rain_rate(longitude: Any, latitude: Any) -> Any:
-    """Rain rate that is exceeded for 0.01 % of an average year (53 minutes), from the maps of ITU-R P.837.
-
-    Parameters
-    ----------
-    longitude, latitude : float, array or DataArray [degree]
-
-    Returns
-    -------
-    float, array or DataArray [mm/h]
-        Over one minute.
-
-    Validity
-    --------
-    Everywhere; the map has 0.125 degree between its points.
-
-    Errors
-    ------
-    TwinError
-        A position off the earth, or the extra ``geo`` is missing.
-
-    Examples
-    --------
-    >>> rain_rate([77.17, 10.0], [31.10, 52.0]).round(0)  # Shimla, northern Germany
-    array([55., 28.])
-
-    References
-    ----------
-    ITU-R P.837-7 (06/2017).
-    """
-    itur837 = itur_module("itu837")
-
-    def read(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        x, y = np.broadcast_arrays(x, y)
-        return np.reshape(itur837.rainfall_rate(y.ravel(), x.ravel() % 360.0, 0.01).value, x.shape)
-
-    return over(read, longitude, latitude)
-
-
-def itur_module(model: str) -> Any:
-    """A module of itur, which takes seconds to import and carries ITU-R's maps."""
-    import importlib
-
-    try:
-        return importlib.import_module(f"itur.models.{model}")
-    except ImportError:
-        raise TwinError(
-            "the maps of ITU-R in the package itur",
-            found="itur is not installed",
-            hint="pip install 'twinkit[geo]', or give the values yourself",
-        ) from None
