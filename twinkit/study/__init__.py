@@ -12,8 +12,9 @@ Examples
 
 from __future__ import annotations
 
-from twinkit.study._golden import Change, Comparison, compare, keep
+from twinkit.study._golden import Change, Comparison, compare, expected, keep
 from twinkit.study._notebook import parameters, resolve
+from twinkit.study._report import report
 from twinkit.study._results import MIME, record, recorded
 from twinkit.study._run import Run, run
 from twinkit.study._sweep import sweep
@@ -24,10 +25,12 @@ __all__ = [
     "Comparison",
     "Run",
     "compare",
+    "expected",
     "keep",
     "parameters",
     "record",
     "recorded",
+    "report",
     "resolve",
     "run",
     "sweep",

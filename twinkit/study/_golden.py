@@ -15,7 +15,7 @@ from twinkit.error import TwinError
 from twinkit.study._results import _line, decoded, encoded, recorded
 from twinkit.study._run import Run, kept
 
-__all__ = ["Change", "Comparison", "compare", "keep"]
+__all__ = ["Change", "Comparison", "compare", "expected", "keep"]
 
 HOW = '{"notebook": "x.ipynb", "results": {"share": {"value": 0.87, "absolute": 0.005}}}'
 
@@ -136,8 +136,25 @@ def compare(
             continue
         new = decoded(encoded(values[key], name=key))
         changes.append(Change(key, old, new, _allowed(entry), "same" if _same(old, new, entry) else "changed"))
-    changes += [Change(k, None, v, "", "new") for k, v in values.items() if k not in kept_numbers["results"]]
+    fresh = {k: v for k, v in values.items() if k not in kept_numbers["results"] and not isinstance(v, dict)}
+    changes += [Change(k, None, v, "", "new") for k, v in fresh.items()]
     return Comparison(name or other or notebook or "notebook", tuple(changes))
+
+
+def expected(golden: str | Path) -> dict[str, Any]:
+    """What a golden file holds: ``notebook``, ``parameters`` and ``results``, each with value and tolerance.
+
+    Parameters
+    ----------
+    golden : path of the JSON file
+
+    Errors
+    ------
+    TwinError
+        The file is missing or damaged.
+    """
+    whole = _golden(golden)
+    return {"notebook": whole.get("notebook", ""), "parameters": whole.get("parameters", {}), **whole}
 
 
 def keep(
@@ -172,6 +189,8 @@ def keep(
     before = _golden(path)["results"] if path.exists() else {}
     entries: dict[str, Any] = {}
     for name, value in results.results.items():
+        if isinstance(value, dict):
+            continue  # the identity of a twin is no number
         entry: dict[str, Any] = {"value": encoded(value, name=name)}
         known = {k: v for k, v in before.get(name, {}).items() if k in {"absolute", "relative"}}
         if absolute and name in absolute:

@@ -26,7 +26,7 @@ from twinkit.study._results import found_in
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Outcome", "Template", "execute", "modules_of", "versions"]
+__all__ = ["Outcome", "Template", "execute", "modules_of", "peak_memory", "versions"]
 
 VERSIONED = (
     "twinkit",
@@ -129,7 +129,8 @@ def execute(
         except failures as fault:
             where, error = _told(fault, whole, name)
         finally:
-            peak = _peak_memory(manager)
+            pid = manager.provisioner.pid if manager.provisioner is not None else None
+            peak = 0 if pid is None else peak_memory(pid)
             _end(manager)
             if kernels is not None:
                 kernels.discard(manager)
@@ -376,13 +377,10 @@ def modules_of(text: str) -> list[list[str]]:
     return [[module, *attributes] for module, attributes in found.items()]
 
 
-def _peak_memory(manager: Any) -> int:
-    """The most memory that the kernel has held [byte]; 0 where the system no longer knows."""
-    pid = getattr(manager.provisioner, "pid", None)
-    if pid is None:
-        return 0
+def peak_memory(pid: int | None = None) -> int:
+    """The most memory that a process, by default this one, has held [byte]; 0 where the system no longer knows."""
     with contextlib.suppress(OSError, ValueError, IndexError):
-        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+        status = Path(f"/proc/{pid or os.getpid()}/status").read_text(encoding="utf-8")
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
     with contextlib.suppress(Exception):
         import psutil

@@ -34,7 +34,7 @@ def record(**results: Any) -> None:
     ----------
     **results : float, int, bool, str, None, datetime64, list of these, small array, DataArray or twin
         A DataArray keeps its dims, coordinates, units and meaning. An array holds at most 10 000 values. Of a twin its
-        identity is kept (title, place, seed, version), not its values.
+        identity is kept (title, place, seed, version, and the commit it was opened at), not its values.
 
     Errors
     ------
@@ -129,6 +129,8 @@ def encoded(value: Any, *, name: str) -> Any:
         return _labelled(value, name)
     if isinstance(value, xr.DataTree):
         identity = {k: encoded(v, name=name) for k, v in value.attrs.items() if isinstance(v, str | int | float)}
+        # where it was opened from a store, the commit says which of its states this is
+        identity |= {k: v for k, v in value.encoding.items() if k in {"commit", "head"}}
         return {"kind": "twin", "attrs": identity}
     if isinstance(value, np.generic):
         return encoded(value.item(), name=name) if value.dtype.kind in "fiubU" else _array(np.asarray(value), name)

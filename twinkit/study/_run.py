@@ -42,7 +42,7 @@ class Run:
         The most memory that the kernel held [byte].
     versions : dict
     commits : dict
-        For each parameter that names a store: the commit at its head when the run began.
+
     digest : str
         sha256 of the notebook's code.
     started : str
@@ -201,13 +201,8 @@ def commits_of(values: Mapping[str, Any], folder: str | Path | None) -> dict[str
 
                 # a store that cannot be read says so in the notebook, in the cell that opens it
                 with contextlib.suppress(TwinError):
-                    found[name] = _head(store.history(path))
+                    found[name] = store.history(path)[0].head
     return found
-
-
-def _head(history: Any) -> str:
-    newest = history[0]
-    return str(getattr(newest, "id", None) or getattr(newest, "commit", newest))
 
 
 def _place(out: str | Path, source: Source) -> Path:

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import os
+from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,7 +23,7 @@ from twinkit.study._results import decoded
 from twinkit.study._run import commits_of, kept, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["sweep"]
 
@@ -364,16 +365,22 @@ def _stacked(
 
 
 def _table(source: Source, runs: Sequence[Mapping[str, Any]], records: Sequence[Mapping[str, Any] | None]) -> str:
-    """The runs as CSV: parameters, seconds, peak memory, error."""
+    """The runs as CSV: parameters, results that are single values, seconds, peak memory, error."""
     import csv
     import io
 
     names = list(dict.fromkeys(k for given in runs for k in given))
+    found = [record["results"] if record else {} for record in records]
+    single = [k for k in dict.fromkeys(k for f in found for k in f) if all(_single(f.get(k)) for f in found)]
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow([*names, "seconds", "peak_memory", "error"])
-    for given, record in zip(runs, records, strict=True):
+    rows.writerow([*names, *(f"{k}_result" if k in names else k for k in single), "seconds", "peak_memory", "error"])
+    for given, record, own in zip(runs, records, found, strict=True):
         parameters = [given.get(n, source.parameters[n]) for n in names]
         cost = [record["seconds"], record["peak_memory"], record["error"]] if record else ["", "", "not run"]
-        rows.writerow([*parameters, *cost])
+        rows.writerow([*parameters, *(decoded(own.get(k)) for k in single), *cost])
     return text.getvalue()
+
+
+def _single(value: Any) -> bool:
+    return not isinstance(value, Mapping) or value.get("kind") == "number"

@@ -1,0 +1,379 @@
+"""The commands. A TwinError is one message and exit code 2, never a traceback."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from twinkit.error import TwinError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""Digital twins of telecom networks.
+
+Begin here:
+
+\b
+    twinkit demo                            a real region's twin, a study on it, a report; three minutes
+    twinkit demo --region "RW:Kigali"       the same for another place in any country
+
+Then:
+
+\b
+    twinkit info out/shimla.twin            what is in a stored twin, and what of it was measured
+    twinkit run coverage -p budget=12       the study again with other choices
+    twinkit lesson lab                      the course, from lesson 00
+""",
+)
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Register a command whose help keeps the lines of its examples: the indented paragraphs of the docstring."""
+    paragraphs = (inspect.getdoc(function) or "").split("\n\n")
+    kept = ["\b\n" + p if p.startswith("    ") else p for p in paragraphs]
+    return app.command(help="\n\n".join(kept))(function)
+
+
+Store = Annotated[Path, typer.Argument(help="Folder of a stored twin, e.g. out/shimla.twin.", show_default=False)]
+Notebook = Annotated[
+    str, typer.Argument(help="Path of a notebook, or the name of one of twinkit's (coverage).", show_default=False)
+]
+Radius = Annotated[float, typer.Option(help="Half the side of the square around the place [m].")]
+Seed = Annotated[int, typer.Option(help="Of all that is generated: same seed, same bytes.")]
+Towers = Annotated[
+    Path | None, typer.Option(help="Tower register (CSV, also zipped or gzipped) in place of the generated network.")
+]
+Terrain = Annotated[
+    Path | None, typer.Option(help="Elevation tile (.hgt, .hgt.zip, .tif) in place of the generated relief.")
+]
+Branch = Annotated[str, typer.Option(help="Branch.")]
+Verify = Annotated[bool, typer.Option("--verify", help="Also prove that nothing was altered.")]
+Head = Annotated[str | None, typer.Option(help="A head kept elsewhere: prove that no newest commit is gone.")]
+File = Annotated[str | None, typer.Argument(help="A file of the list; left out, the list.", show_default=False)]
+Over = Annotated[list[str] | None, typer.Option("--over", help="NAME=VALUE,VALUE,... or NAME=0:10; repeat it.")]
+Runs = Annotated[Path, typer.Option(help="Folder of the runs; a sweep goes on where it stopped.")]
+Update = Annotated[bool, typer.Option("--update", help="Keep the numbers of now, with the tolerances of before.")]
+Choices = Annotated[list[str] | None, typer.Option("-p", "--parameter", help="NAME=VALUE; repeat it.")]
+Language = Annotated[str, typer.Option(help="Labels of the figures: en, hi, fr or fa.")]
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="The version, and nothing else.")] = False) -> None:
+    if version:
+        import twinkit
+
+        typer.echo(twinkit.__version__)
+        raise typer.Exit
+
+
+@command
+def demo(
+    region: Annotated[
+        str,
+        typer.Option(help="Country code and place (RW:Kigali), first-level code (IN:11), or west,south,east,north."),
+    ] = "IN:Shimla",
+    radius: Radius = 60_000.0,
+    seed: Seed = 1,
+    towers: Towers = None,
+    terrain: Terrain = None,
+    out: Annotated[Path, typer.Option(help="Folder for all that the demo makes.")] = Path("out"),
+    small: Annotated[bool, typer.Option("--small", help="30 by 30 km: a look that takes seconds.")] = False,
+    language: Language = "en",
+) -> None:
+    """Build a real region's twin, study its coverage, and leave a report.
+
+    Needs no network. Settlements, relief and rain are real; the network is generated unless you give yours:
+
+        twinkit demo
+        twinkit demo --region "IR:Tehran" --radius 40000
+        twinkit demo --region "BW:Gaborone" --towers 652.csv.gz --terrain S25E025.hgt.zip
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from twinkit.cli._demo import demo as whole
+
+    console = Console()
+    done = whole(
+        region,
+        radius=radius,
+        seed=seed,
+        out=out,
+        towers=towers,
+        terrain=terrain,
+        small=small,
+        language=language,
+        say=lambda line: console.print(line, highlight=False),
+    )
+    table = Table(title=done.title, show_header=False, title_justify="left", title_style="bold")
+    for meaning, number in done.rows():
+        table.add_row(meaning, number)
+    console.print()
+    console.print(table)
+    lines = [
+        f"The report   {done.report}",
+        f"The maps     {done.maps[0].parent if done.maps else out}/*.png",
+        f"The numbers  {done.results}",
+        "",
+        "Type next:",
+        f"  twinkit info {_quoted(done.store)}",
+        f'  python -c "import twinkit as tk; print(tk.open({str(done.store)!r}))"',
+        "  twinkit lesson lab",
+    ]
+    console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
+
+
+@command
+def new(
+    region: Annotated[str, typer.Argument(help="As for demo; or 'town' for a generated one that needs no data.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the store; left out, the place's name.")] = None,
+    radius: Radius = 60_000.0,
+    seed: Seed = 1,
+    resolution: Annotated[float | None, typer.Option(help="Edge of a pixel [m].")] = None,
+    sites: Annotated[int, typer.Option(help="Of a town: its radio sites.")] = 24,
+    towers: Towers = None,
+    terrain: Terrain = None,
+) -> None:
+    """Build a twin and save it as a store.
+
+    twinkit new "KE:Nakuru" --radius 30000
+    twinkit new town --sites 40 --out classroom.twin
+    """
+    import twinkit as tk
+    from twinkit.cli._demo import slug
+
+    grid: dict[str, Any] = {} if resolution is None else {"resolution": resolution}
+    if region == "town":
+        twin = tk.datasets.town(sites=sites, seed=seed, **grid)
+    else:
+        twin = tk.datasets.region(region, radius=radius, seed=seed, towers=towers, terrain=terrain, **grid)
+    path = out or Path(f"{slug(str(twin.attrs['title']).partition(',')[0])}.twin")
+    commit = tk.save(twin, path, message=f"{twin.attrs['title']}, seed {seed}")
+    typer.echo(f"{path}: {twin.attrs['title']}, commit {commit.head[:12]}\nType next: twinkit info {_quoted(path)}")
+
+
+@command
+def info(
+    path: Store,
+    as_of: Annotated[str | None, typer.Option(help="What was known then, e.g. 2026-03-01.")] = None,
+    branch: Branch = "main",
+) -> None:
+    """Say what is in a stored twin, and what of it was measured.
+
+    twinkit info out/shimla.twin
+    twinkit info out/shimla.twin --as-of 2026-03-01
+    """
+    import twinkit as tk
+
+    twin = tk.open(path, as_of=as_of, branch=branch)
+    size = sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
+    lines = [f"{twin.attrs.get('title', path)}  ({path}, {size / 1e6:.1f} MB)"]
+    lines += [f"  {k:11} {twin.attrs[k]}" for k in ("place", "crs", "seed", "licence", "sources") if k in twin.attrs]
+    lines += [f"  {'commit':11} {twin.encoding.get('head', '')}", ""]
+    for name, node in twin.children.items():
+        table = node.to_dataset(inherit=False)
+        sizes = ", ".join(f"{d} {n:,}" for d, n in table.sizes.items())
+        lines.append(f"  {name:11} {sizes}: {', '.join(map(str, table.data_vars))}")
+    lines += ["", "Where it comes from:", *(f"  {line}" for line in repr(tk.view.layers(twin)).splitlines())]
+    typer.echo("\n".join(lines))
+
+
+@command
+def history(
+    path: Store,
+    branch: Branch = "main",
+    verify: Verify = False,
+    head: Annotated[
+        str | None, typer.Option(help="A head kept elsewhere: prove that no newest commit is gone.")
+    ] = None,
+) -> None:
+    """Say who changed what in a stored twin, when and why; and whether anything was tampered with.
+
+    twinkit history out/shimla.twin
+    twinkit history out/shimla.twin --verify --head 9f3c1a
+    """
+    import twinkit as tk
+
+    typer.echo(str(tk.history(path, branch=branch)))
+    if verify or head:
+        found = tk.verify(path, head=head)
+        typer.echo(f"\n{found}")
+        if not found:
+            raise typer.Exit(1)
+
+
+@command
+def data(
+    name: Annotated[
+        str | None, typer.Argument(help="A file of the list; left out, the list.", show_default=False)
+    ] = None,
+) -> None:
+    """List the public files that twinkit knows, or fetch one; each is checked by its sha256.
+
+    Without internet, name a folder that holds the files: TWINKIT_MIRROR=/media/usb twinkit data NAME
+
+        twinkit data
+        twinkit data 652.csv.gz
+    """
+    import twinkit as tk
+
+    typer.echo(str(tk.datasets.registry() if name is None else tk.datasets.fetch(name)))
+
+
+@command
+def doctor() -> None:
+    """Say what works on this machine, what does not, and what would mend it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from twinkit.cli._doctor import examination
+
+    findings = examination()
+    table = Table(show_header=False, box=None)
+    for f in findings:
+        sign = "[green]well[/]" if f.well else "[red]broken[/]" if f.needed else "[yellow]missing[/]"
+        table.add_row(sign, f.what, f.said.replace("[", r"\["))
+    Console(soft_wrap=True).print(table)
+    if not all(f.well for f in findings if f.needed):
+        raise typer.Exit(1)
+
+
+@command
+def run(
+    notebook: Notebook,
+    parameter: Choices = None,
+    out: Annotated[Path, typer.Option(help="Folder for the executed notebook and its results.")] = Path("out"),
+    report: Annotated[bool, typer.Option("--report", help="Also one HTML page of it.")] = False,
+) -> None:
+    """Run a notebook with other parameters; a parameter that it does not have is an error before anything runs.
+
+    twinkit run coverage -p "region=RW:Kigali" -p budget=12
+    twinkit run mine.ipynb -p path_loss=my_models.loss --report
+    """
+    from twinkit import study
+    from twinkit.cli._places import notebook as found
+    from twinkit.cli._values import pairs
+
+    path = found(notebook)
+    done = study.run(path, pairs(parameter, study.parameters(path)), out=out)
+    typer.echo(repr(done))
+    if report and done.path is not None:
+        typer.echo(str(study.report(done.path, done.path.with_suffix(".html"))))
+
+
+@command
+def sweep(
+    notebook: Notebook,
+    over: Annotated[
+        list[str] | None, typer.Option("--over", help="NAME=VALUE,VALUE,... or NAME=0:10; repeat it.")
+    ] = None,
+    parameter: Choices = None,
+    out: Runs = Path("out/sweep"),
+    workers: Annotated[int, typer.Option(help="Runs at the same time.")] = 1,
+) -> None:
+    """Run a notebook over a grid of parameters; the results become one table, sweep.csv.
+
+    twinkit sweep coverage --over seed=0:10 --over threshold=-105,-115 -p small=true --workers 2
+    """
+    from twinkit import study
+    from twinkit.cli._places import notebook as found
+    from twinkit.cli._values import pairs, several
+
+    path = found(notebook)
+    defaults = study.parameters(path)
+    grid: dict[str, Any] = dict(several(over, defaults))
+    if not grid:
+        raise TwinError("parameters to sweep", found="none", hint="--over seed=0:10", where="--over")
+    result = study.sweep(path, {**pairs(parameter, defaults)}, out=out, workers=workers, **grid)
+    typer.echo(f"{result}\n\nRun by run, with seconds, memory and errors: {out / 'sweep.csv'}")
+
+
+@command
+def compare(
+    results: Annotated[Path, typer.Argument(help="Executed notebook, or the .json beside it.", show_default=False)],
+    golden: Annotated[Path, typer.Argument(help="File with golden numbers.", show_default=False)],
+) -> None:
+    """Compare results with golden numbers, each with its tolerance; a change is exit code 1.
+
+    twinkit compare out/coverage.json tests/golden/coverage.json
+    """
+    from twinkit import study
+
+    found = study.compare(results, golden)
+    typer.echo(repr(found))
+    if not found:
+        raise typer.Exit(1)
+
+
+@command
+def regression(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Names of golden files without .json; none for all.", show_default=False)
+    ] = None,
+    golden: Annotated[Path, typer.Option(help="Folder of the golden numbers.")] = Path("tests/golden"),
+    update: Annotated[
+        bool, typer.Option("--update", help="Keep the numbers of now, with the tolerances of before.")
+    ] = False,
+) -> None:
+    """Run every notebook that has golden numbers and say which number changed.
+
+    twinkit regression
+    twinkit regression coverage --update
+    """
+    from twinkit.cli._regression import regressions
+
+    changed = 0
+    for name, found in regressions(golden, names or [], update=update):
+        typer.echo(f"{name}: {found!r}")
+        changed += not found
+    if changed:
+        typer.echo(f"{changed} with changed numbers")
+        raise typer.Exit(1)
+
+
+@app.command(context_settings={"ignore_unknown_options": True}, add_help_option=False, no_args_is_help=False)
+def lesson() -> None:
+    """Lessons: write, test, build, translate, hand out, collect (twinkit lesson --help)."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; ends the process as a command does."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        if given[:1] == ["lesson"]:
+            _lesson_commands()(args=given[1:], prog_name="twinkit lesson")
+        else:
+            app(args=given, prog_name="twinkit")
+    except TwinError as fault:
+        typer.echo(str(fault), err=True)
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        typer.echo("stopped", err=True)
+        raise SystemExit(130) from None
+
+
+def _lesson_commands() -> Any:
+    """The lessons' own commands, imported only when they are asked for."""
+    if importlib.util.find_spec("twinkit.lesson.commands") is None:
+        raise TwinError("the lesson kit", found="none installed", hint="install twinkit again", where="twinkit lesson")
+    return importlib.import_module("twinkit.lesson.commands").app
+
+
+def _quoted(path: Path) -> str:
+    text = str(path)
+    return f'"{text}"' if " " in text else text

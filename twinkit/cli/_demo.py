@@ -1,0 +1,172 @@
+"""The demo: a real region's twin, a study on it, a report; in the words of a planner."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from twinkit.cli._places import notebook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from twinkit.study import Run
+
+__all__ = ["Demo", "demo", "slug"]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo left, and what it cost."""
+
+    title: str
+    run: Run
+    store: Path
+    report: Path
+    results: Path
+    maps: list[Path]
+    seconds: float
+    peak_memory: int
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The short table: what a number means, and the number."""
+        found = self.run.results
+        worst = ", ".join(
+            f"{n} {100 * s:.0f}%" for n, s in zip(found["worst_places"][:5], found["worst_served"].values, strict=False)
+        )
+        return [
+            ("people", f"{found['people']:,.0f}"),
+            ("radio sites", f"{found['sites']:,}"),
+            ("people covered now", f"{found['people_covered']:,.0f} ({found['share_covered']:.1%})"),
+            ("worst served places", worst or "none listed"),
+            (
+                f"people gained by {_counted(found['new_sites'])}",
+                f"{found['people_gained']:,.0f} (then {found['share_after']:.1%})",
+            ),
+            ("seconds", f"{self.seconds:.0f}"),
+            ("peak memory", f"{self.peak_memory / 1e6:,.0f} MB"),
+        ]
+
+
+def _counted(sites: int) -> str:
+    words = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+    return f"{words[sites] if sites < len(words) else sites} new site{'' if sites == 1 else 's'}"
+
+
+def demo(
+    region: str,
+    *,
+    radius: float,
+    seed: int,
+    out: Path,
+    towers: Path | None = None,
+    terrain: Path | None = None,
+    small: bool = False,
+    language: str = "en",
+    say: Callable[[str], None] = print,
+) -> Demo:
+    """Build a region's twin, save it, run the coverage study on it, and write the report.
+
+    Parameters
+    ----------
+    region : str
+        As `twinkit.datasets.region` takes it.
+    radius : float [m]
+    seed : int
+    out : path of a folder
+        For the store, the executed notebook, report.html, maps/ and results.json.
+    towers, terrain : path, optional
+        Replace the generated network and relief.
+    small : bool
+        A small region, for a look that takes seconds.
+    language : str
+        Of the figures' labels.
+    say : callable
+        Takes one line about each step as it begins.
+
+    Returns
+    -------
+    Demo
+
+    Errors
+    ------
+    TwinError
+        As the steps.
+    """
+    import twinkit as tk
+    from twinkit.study._kernel import peak_memory
+
+    begun = time.perf_counter()
+    if small:
+        radius = min(radius, 15e3)
+    say(f"1/4  building the twin of {region} ({2 * radius / 1e3:.0f} by {2 * radius / 1e3:.0f} km)")
+    twin = tk.datasets.region(region, radius=radius, seed=seed, towers=towers, terrain=terrain)
+    title = str(twin.attrs["title"])
+    path = out / f"{slug(title.partition(',')[0])}.twin"
+    say(f"2/4  saving it as {path}")
+    tk.save(twin, path, message=f"{title}: {2 * radius / 1e3:.0f} km across, seed {seed}")
+    del twin
+    say("3/4  running the study on it (notebooks/coverage.ipynb)")
+    maps = out / "maps"
+    run = tk.study.run(
+        notebook("coverage"),
+        out=out,
+        progress=True,
+        region=region,
+        radius=radius,
+        seed=seed,
+        store=str(path),
+        maps=str(maps),
+        language=language,
+        small=small,
+    )
+    say("4/4  writing the report")
+    # both processes are alive at once, so their peaks add up
+    done = Demo(
+        title=title,
+        run=run,
+        store=path,
+        report=out / "report.html",
+        results=out / "results.json",
+        maps=sorted(maps.glob("*.png")),
+        seconds=time.perf_counter() - begun,
+        peak_memory=run.peak_memory + peak_memory(),
+    )
+    _write(done, out, language)
+    return done
+
+
+def _write(done: Demo, out: Path, language: str) -> None:
+    from twinkit import study
+    from twinkit.study._run import kept
+
+    found = done.run.results
+    cards: dict[str, str] = {
+        "people": f"{found['people']:,.0f}",
+        "covered now": f"{found['share_covered']:.1%}",
+        f"gained by {_counted(found['new_sites'])}": f"{found['people_gained']:,.0f}",
+        "covered then": f"{found['share_after']:.1%}",
+    }
+    study.report(out / "coverage.ipynb", done.report, cards=cards, language=language)
+    record: dict[str, Any] = json.loads((out / "coverage.json").read_text(encoding="utf-8"))
+    whole = {"title": done.title, "seconds": round(done.seconds, 1), "peak_memory": done.peak_memory}
+    record["demo"] = whole | {"store": done.store.name, "maps": [m.name for m in done.maps]}
+    kept(done.results, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    (out / "coverage.json").unlink()
+
+
+def slug(name: str) -> str:
+    """A name as a file may bear it.
+
+    >>> slug("Ville de Montréal"), slug("深圳"), slug("तेहरान")
+    ('ville-de-montreal', '深圳', 'तेहरान')
+    """
+    plain = "".join(c for c in unicodedata.normalize("NFKD", name) if not 0x300 <= ord(c) < 0x370)
+    plain = unicodedata.normalize("NFC", plain)
+    kept_letters = "".join(c if c.isalnum() or unicodedata.category(c).startswith("M") else "-" for c in plain.lower())
+    return re.sub(r"-+", "-", kept_letters).strip("-") or "region"

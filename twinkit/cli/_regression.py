@@ -1,0 +1,78 @@
+"""The regression: every notebook with golden numbers, run again and compared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twinkit.cli._places import notebooks
+from twinkit.error import TwinError, close_to
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from twinkit.study import Comparison
+
+__all__ = ["regressions", "source_of"]
+
+
+def source_of(golden: Path) -> Path:
+    """The notebook whose numbers a golden file holds.
+
+    ``coverage.json`` and ``coverage.rw-kigali.json`` belong to notebooks/coverage.ipynb, ``03-coverage.json`` to
+    lessons/03-coverage/lesson.ipynb.
+
+    Errors
+    ------
+    TwinError
+        There is no such notebook.
+    """
+    name = golden.name.partition(".")[0]
+    root = notebooks().parent
+    for path in (root / "notebooks" / f"{name}.ipynb", root / "lessons" / name / "lesson.ipynb"):
+        if path.is_file():
+            return path
+    raise TwinError(
+        "a notebook of that name",
+        found=f"no notebooks/{name}.ipynb and no lessons/{name}/lesson.ipynb",
+        hint="rename the golden file after its notebook, or delete it",
+        where=str(golden),
+    )
+
+
+def regressions(folder: Path, names: list[str], *, update: bool) -> Iterator[tuple[str, Comparison]]:
+    """Each golden file beside what its notebook finds now, with the parameters that stand in it.
+
+    Errors
+    ------
+    TwinError
+        No golden file of a name, a damaged one, a research notebook that has none, or a notebook that fails.
+    """
+    from twinkit import study
+
+    files = {p.stem: p for p in sorted(folder.glob("*.json"))}
+    for name in names:
+        if name not in files:
+            near = close_to(name, files)
+            raise TwinError(
+                f"golden numbers in {folder}",
+                found=f"no {name}.json",
+                hint=f"did you mean {near}?" if near else "make it from a checked run: tk.study.keep(run, path)",
+            )
+    if not names:
+        held = {p.name.partition(".")[0] for p in files.values()}
+        bare = [p.name for p in sorted(notebooks().glob("*.ipynb")) if p.stem not in held]
+        if bare:
+            raise TwinError(
+                "golden numbers for every research notebook",
+                found=f"none for {', '.join(bare)}",
+                hint="make them from a checked run: tk.study.keep(run, 'tests/golden/NAME.json')",
+                where=str(folder),
+            )
+    for name in names or files:
+        path, source = files[name], source_of(files[name])
+        given: dict[str, Any] = dict(study.expected(path)["parameters"])
+        done = study.run(source, given, folder=source.parent)
+        if update:
+            study.keep(done, path)
+        yield name, study.compare(done, path)
