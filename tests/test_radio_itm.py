@@ -283,6 +283,15 @@ def test_labelled_profiles_stay_labelled_and_lazy():
     assert area.attrs["units"] == "dB"
 
 
+def test_the_spacing_may_stand_in_the_coordinate():
+    heights = xr.DataArray(ridges(1)[0], dims="distance", coords={"distance": 40.0 * np.arange(258)})
+    plain = itm.longley_rice(heights.values, spacing=40.0, **PLAIN)
+    assert float(itm.longley_rice(heights, **PLAIN)) == pytest.approx(plain, abs=1e-9)
+    for wrong in (heights.values, heights.drop_vars("distance"), heights.isel(distance=[0, 1, 3, 4]), heights[:1]):
+        with pytest.raises(TwinError, match=r"distance|step"):
+            itm.longley_rice(wrong, **PLAIN)
+
+
 # ---------------------------------------------------------------- bad input
 
 

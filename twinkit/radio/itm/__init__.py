@@ -311,6 +311,26 @@ def _mapped(block: Callable[..., np.ndarray], data: Any, core: list[str], others
     return xr.Dataset(named)
 
 
+def _even(heights: Any) -> tuple[xr.DataArray, float]:
+    """Heights with a dim `sample`, and the step that their coordinate `distance` has."""
+    if not isinstance(heights, xr.DataArray) or "distance" not in heights.indexes:
+        raise TwinError(
+            "a spacing, or heights with a coordinate 'distance'",
+            found="neither",
+            hint="give spacing=30.0, the step of the profile in metres",
+            where="spacing",
+        )
+    steps = np.diff(heights.indexes["distance"].to_numpy().astype(float))
+    if steps.size == 0 or not np.allclose(steps, steps.mean(), rtol=1e-6) or steps.mean() <= 0:
+        raise TwinError(
+            "heights at equal steps",
+            found=f"steps from {steps.min(initial=np.inf):g} to {steps.max(initial=0):g} m",
+            hint="heights.interp(distance=np.linspace(0, length, 258))",
+            where="distance",
+        )
+    return heights.drop_vars("distance").rename(distance="sample"), float(steps.mean())
+
+
 @physics(
     gives="path_loss",
     heights="m",
@@ -322,7 +342,7 @@ def _mapped(block: Callable[..., np.ndarray], data: Any, core: list[str], others
 def longley_rice(
     heights: Any,
     *,
-    spacing: Any,
+    spacing: Any = None,
     frequency: Any,
     transmitter_height: Any,
     receiver_height: Any,
@@ -345,10 +365,10 @@ def longley_rice(
 
     Parameters
     ----------
-    heights : array (..., sample) or DataArray with dim ``sample`` [m]
+    heights : array (..., sample) or DataArray with dim ``sample`` or ``distance`` [m]
         Ground heights above sea level at equal steps, from the transmitter to the receiver, both included.
-    spacing : float or array [m]
-        The step of each path.
+    spacing : float or array [m], optional
+        The step of each path; left out, it is read from a coordinate ``distance`` of the heights.
     frequency : float or array [Hz]
     transmitter_height, receiver_height : float or array [m]
         Of the antennas above the ground.
@@ -400,6 +420,8 @@ def longley_rice(
     """
     _checked(frequency, transmitter_height, receiver_height, refractivity, (permittivity, conductivity))
     _percentages(time, location, situation)
+    if spacing is None:
+        heights, spacing = _even(heights)
     within(spacing, 1e-3, 1e6, name="spacing", unit="m")
     choices = _Choices(climate, polarization, variability, location_varies, situation_varies)
 
