@@ -39,9 +39,10 @@ def page(found: dict[str, list[dict[str, Any]]], *, quick: bool) -> str:
     parts = [
         "# Benchmarks\n",
         (
-            f"Measured on {os.cpu_count()} cores with Python {platform.python_version()}; figures differ between machines, "
-            "ratios less so. *ratio* is the figure of twinkit over that of the peer: above 1 is better for rates, below 1 "
-            f"for times and sizes. `python -m benchmarks{option}` measures all anew and writes this page.\n"
+            f"Measured on {os.cpu_count()} cores with Python {platform.python_version()}; figures differ between "
+            "machines, ratios less so. *ratio* is the figure of twinkit over that of the peer: above 1 is better for "
+            f"rates, below 1 for times and sizes. `python -m benchmarks{option}` measures all anew and writes this "
+            "page.\n"
         ),
     ]
     for name, rows in found.items():

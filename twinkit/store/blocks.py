@@ -40,12 +40,14 @@ def write(targets: Sequence[tuple[array.Plan, Any, int, str]]) -> list[list[str]
         target[place or ...] = values
         return digest.block(values)
 
-    found: dict[tuple[int, int], bytes] = {}
-    eager = [(i, j) for i, j in enumerate(jobs) if not targets[j[0]][0].lazy]
-    done = record.workers(os.getpid()).map(
-        lambda job: put(job[1][0], job[1][1], targets[job[1][0]][0].data[job[1][1]]), eager
-    )
-    found |= {(i, j[0]): d for (i, j), d in zip(eager, done, strict=True)}
+    # What is in memory is written an array at a time, and hashed beside.
+    pool = record.workers(os.getpid())
+    writing = [pool.submit(_whole, p, target, start) for p, target, start, _ in targets if not p.lazy]
+    eager = [(i, n, region) for i, (n, region) in enumerate(jobs) if not targets[n][0].lazy]
+    hashed = pool.map(lambda job: digest.block(np.asarray(targets[job[1]][0].data[job[2]])), eager)
+    found = {(i, n): d for (i, n, _), d in zip(eager, hashed, strict=True)}
+    for written in writing:
+        written.result()
     found |= _lazily(targets, [(i, j) for i, j in enumerate(jobs) if targets[j[0]][0].lazy], put)
 
     ordered = iter([found[i, j[0]] for i, j in enumerate(jobs)])
@@ -57,6 +59,15 @@ def write(targets: Sequence[tuple[array.Plan, Any, int, str]]) -> list[list[str]
             chain.add([next(ordered) for _ in row], whole=whole)
         kept.append(chain.kept)
     return kept
+
+
+def _whole(p: array.Plan, target: Any, start: int) -> None:
+    if not p.shape:
+        target[...] = p.data
+    elif start and target.shape[0] == start:
+        target.append(p.data)  # it grows by what is appended
+    elif p.shape[0]:
+        target[start:] = p.data
 
 
 def _lazily(targets: Sequence[Any], jobs: list[tuple[int, Any]], put: Any) -> dict[tuple[int, int], bytes]:

@@ -103,7 +103,6 @@ def keep(
     """Write the side record of a commit, after its files are safely on the disk."""
     under_way = {**(early or {}), **record.hashing(root, files - set(early or ()), durable=True)}
     digests = {name: under_way[name].result() for name in sorted(files)}
-    settle(root, record.FOLDERS)
     content = {"commit": commit_id, "files": digests, "head": head, "parent": parent}
     record.write(record.record_path(root, commit_id), content)
 

@@ -101,14 +101,15 @@ def _who(path: pathlib.Path) -> str:
         return ""
 
 
-def put(path: pathlib.Path, data: bytes) -> None:
-    """Write a small file whole or not at all, and have it on the disk before going on."""
+def put(path: pathlib.Path, data: bytes, *, durable: bool = True) -> None:
+    """Write a small file whole or not at all, and have it on the disk before going on if it is to be `durable`."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with draft.open("wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         draft.replace(path)
     except BaseException:
         draft.unlink(missing_ok=True)
@@ -117,7 +118,7 @@ def put(path: pathlib.Path, data: bytes) -> None:
 
 def begin(root: pathlib.Path, **what: Any) -> None:
     """Leave the mark of a change under way: what it is, of which branch or tag, and on which commit it stands."""
-    put(root / MARK, digest.canonical(what))
+    put(root / MARK, digest.canonical(what), durable=False)  # it is for a killed process, not for a power cut
 
 
 def finish(root: pathlib.Path) -> None:

@@ -300,8 +300,10 @@ def append(
         if tail:
             # The last row of blocks is not whole: it is read, joined and written again.
             p.data = _joined(array.Raw(target, f"{node}/{p.name}")[start:], p.data)
-        target.resize((start + p.shape[0], *p.shape[1:]))
+        if tail or p.lazy:
+            target.resize((start + p.shape[0], *p.shape[1:]))
         targets.append((p, target.with_config(array.DENSE), start, known[-1]))
+        held[p.name] = targets[-1][1]
     for (p, _, _, _), kept in zip(targets, blocks.write(targets), strict=True):
         values[f"{node}/{p.name}"] = kept
     return {**said["nodes"], node: _node_digest(node, child, held, values)}, values
