@@ -108,7 +108,7 @@ def of_people(twin):
     probe=lambda twin: [{"twin": twin}],
     contract=lambda twin, stage: check(stage, twin),
     hints=[
-        "Copy the shape of above_sea: the decorator with reads and gives, then one function of the twin.",
+        "Copy the shape of from_middle: the decorator with reads and gives, then one function of the twin.",
         "np.hypot of the two derivatives is the rise for each metre; its arctangent is an angle in radians.",
         "return np.degrees(np.arctan(np.hypot(height.differentiate('x'), height.differentiate('y'))))",
     ],
