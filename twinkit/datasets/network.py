@@ -19,9 +19,9 @@ from twinkit.datasets.frame import Frame, given
 
 __all__ = ["Sites", "backhaul", "cells", "from_people", "node"]
 
-RURAL_REACH = 5000.0
+RURAL_REACH = 4500.0
 """Distance [m] within which a rural mast counts people as its own when masts are placed."""
-RURAL_UNSERVED = 0.3
+RURAL_UNSERVED = 0.25
 """Masts are added until only this share of the people outside towns lives beyond their reach."""
 TOWN_REACH = 2500.0
 """Distance [m] within which a town's site leaves no work for a mast."""
@@ -60,12 +60,12 @@ TIERS: dict[str, tuple[tuple[float, ...], float, float, tuple[float, ...], tuple
 
 
 def macros(population: np.ndarray) -> np.ndarray:
-    """Macro sites of one operator in a town: one for each 15 000 people, to the power 0.75, at least one from 2000.
+    """Macro sites of one operator in a town: one for each 10 000 people, to the power 0.75, at least one from 2000.
 
     >>> macros(np.array([900.0, 5000.0, 170_000.0, 7_000_000.0]))
-    array([ 0,  1,  6, 100])
+    array([  0,   1,   8, 136])
     """
-    count = np.rint((np.asarray(population, float) / 15_000.0) ** 0.75)
+    count = np.rint((np.asarray(population, float) / 10_000.0) ** 0.75)
     return np.where(population >= 2000, np.maximum(count, 1), 0).astype(np.int64)
 
 
@@ -338,6 +338,8 @@ def backhaul(sites: Sites, ids: np.ndarray, *, provenance: str) -> xr.Dataset:
     urban = sites.tier != "rural"
     fibre = urban[source] & urban[target] & (length <= 8000)
     cost = np.where(fibre, 0.5, 1.0) * length * np.where(length > 45_000, 5.0, 1.0)
+    core = sites.tier == "core"
+    cost = np.where(core[source] & core[target], 1.0, cost)  # the data centre hangs on the exchange itself
     low, high = np.minimum(source, target), np.maximum(source, target)
     _, first = np.unique(low.astype(np.int64) * n + high, return_index=True)
     tree = minimum_spanning_tree(coo_matrix((cost[first], (low[first], high[first])), shape=(n, n)))
@@ -347,9 +349,9 @@ def backhaul(sites: Sites, ids: np.ndarray, *, provenance: str) -> xr.Dataset:
     straight = np.hypot(sites.x[child] - sites.x[up], sites.y[child] - sites.y[up])
     is_fibre = urban[child] & urban[up] & (straight <= 8000)
     medium = np.where(is_fibre, "fibre", np.where(straight <= 45_000, "microwave", "satellite"))
-    core = (sites.tier[child] == "core") | (sites.tier[up] == "core")
+    trunk = core[child] | core[up]
     capacity = np.select(
-        [is_fibre & core, is_fibre, medium == "satellite", straight > 20_000], [100e9, 10e9, 1e8, 4e8], default=1e9
+        [is_fibre & trunk, is_fibre, medium == "satellite", straight > 20_000], [100e9, 10e9, 1e8, 4e8], default=1e9
     )
     rank = np.argsort(child, kind="stable")
     values = (
