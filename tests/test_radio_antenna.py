@@ -179,6 +179,13 @@ def test_labelled_and_lazy_arrays_stay_so_and_are_stamped():
     assert thin.dtype == np.float32
 
 
+def test_lazy_angles_are_checked_when_they_are_computed():
+    steep = xr.DataArray(np.array([0.0, 120.0]), dims="x").chunk()
+    lazy = antenna.element(0.0, steep)
+    with pytest.raises(TwinError, match="elevation"):
+        lazy.compute()
+
+
 def test_kernels_compile_into_other_kernels():
     @numba.njit
     def best(azimuths):

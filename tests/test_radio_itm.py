@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import re
 import warnings
 
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+import twinkit as tk
 from twinkit.error import TwinError
 from twinkit.radio import itm
 from twinkit.radio.itm.terrain import _spread, workspace
@@ -290,6 +292,15 @@ def test_the_spacing_may_stand_in_the_coordinate():
     for wrong in (heights.values, heights.drop_vars("distance"), heights.isel(distance=[0, 1, 3, 4]), heights[:1]):
         with pytest.raises(TwinError, match=r"distance|step"):
             itm.longley_rice(wrong, **PLAIN)
+
+
+def test_the_area_mode_is_a_path_loss_for_coverage(small_twin):
+    twin = small_twin(sites=3, pixels=30, step=500.0)
+    hills = functools.partial(itm.longley_rice_area, terrain_irregularity=90, climate="equatorial")
+    rough = functools.partial(itm.longley_rice_area, terrain_irregularity=200, climate="equatorial")
+    gentle, steep = (tk.radio.coverage(twin, path_loss=model).rsrp.compute() for model in (hills, rough))
+    assert np.isfinite(gentle).all()
+    assert float(gentle.mean()) > float(steep.mean())
 
 
 # ---------------------------------------------------------------- bad input

@@ -27,6 +27,10 @@ from twinkit.radio.elementwise import mapped, over
 __all__ = ["element", "element_gain", "f1336", "f1336_gain", "isotropic", "sector", "sector_gain"]
 
 
+_TILTED = {"elevation": (-90.0, 90.0), "downtilt": (-90.0, 90.0)}
+_BEAMS = {"horizontal_beamwidth": (0.01, 360.0), "vertical_beamwidth": (0.01, 360.0)}
+
+
 @numba.njit(cache=True, nogil=True)
 def wrapped(azimuth: float) -> float:
     """An angle brought to [-180, 180) degree."""
@@ -103,7 +107,7 @@ def element_gain(azimuth: float, elevation: float, downtilt: float) -> float:
 _element = mapped(element_gain)
 
 
-@physics(gives="gain", azimuth="degree", elevation="degree", downtilt="degree")
+@physics(gives="gain", valid=_TILTED, azimuth="degree", elevation="degree", downtilt="degree")
 def element(azimuth: Any, elevation: Any, *, downtilt: Any = 0.0) -> Any:
     r"""Gain of one element of a 3GPP base station array, turned down mechanically.
 
@@ -148,7 +152,6 @@ def element(azimuth: Any, elevation: Any, *, downtilt: Any = 0.0) -> Any:
     ----------
     3GPP TR 38.901 V17.0.0, Table 7.3-1; rotation: section 7.1.
     """
-    _angles(elevation, downtilt)
     return over(_element, azimuth, elevation, downtilt)
 
 
@@ -172,7 +175,16 @@ def sector_gain(
 _sector = mapped(sector_gain)
 
 
-@physics(gives="gain", azimuth="degree", elevation="degree", downtilt="degree", gain="dBi")
+@physics(
+    gives="gain",
+    valid=_TILTED | _BEAMS | {"front_to_back": (0.0, 100.0), "side_lobe": (0.0, 100.0), "gain": (-30.0, 60.0)},
+    azimuth="degree",
+    elevation="degree",
+    downtilt="degree",
+    gain="dBi",
+    horizontal_beamwidth="degree",
+    vertical_beamwidth="degree",
+)
 def sector(
     azimuth: Any,
     elevation: Any,
@@ -233,11 +245,6 @@ def sector(
     ----------
     3GPP TR 36.814 V9.2.0, Table A.2.1.1-2; TR 36.942 V17.0.0, section 4.2.1.
     """
-    _angles(elevation, downtilt)
-    _beams(horizontal_beamwidth, vertical_beamwidth)
-    within(front_to_back, 0, 100, name="front_to_back", unit="dB")
-    within(side_lobe, 0, 100, name="side_lobe", unit="dB")
-    within(gain, -30, 60, name="gain", unit="dBi")
     return over(
         _sector,
         azimuth,
@@ -315,11 +322,23 @@ _f1336 = mapped(f1336_gain)
 
 @physics(
     gives="gain",
+    valid={
+        "elevation": (-90.0, 90.0),
+        "mechanical_downtilt": (-90.0, 90.0),
+        "electrical_downtilt": (-89.0, 89.0),
+        "gain": (0.0, 60.0),
+        "horizontal_beamwidth": (0.01, 360.0),
+        "k": (0.0, 1.0),
+        "k_h": (0.0, 1.0),
+        "k_v": (0.0, 1.0),
+    },
+    why="ITU-R F.1336-5",
     azimuth="degree",
     elevation="degree",
     mechanical_downtilt="degree",
     electrical_downtilt="degree",
     gain="dBi",
+    horizontal_beamwidth="degree",
 )
 def f1336(
     azimuth: Any,
@@ -391,16 +410,10 @@ def f1336(
             hint="take 'peak' for one interferer and 'average' for many",
             where="side_lobes",
         )
-    _angles(elevation, mechanical_downtilt)
-    within(electrical_downtilt, -89, 89, name="electrical_downtilt", unit="degree")
-    within(gain, 0, 60, name="gain", unit="dBi")
     if vertical_beamwidth is None:
         within(horizontal_beamwidth, 1, 120, name="horizontal_beamwidth", unit="degree", why="ITU-R F.1336-5, (3a)")
         vertical_beamwidth = 31000.0 * 10.0 ** (-0.1 * gain) / horizontal_beamwidth
-    _beams(horizontal_beamwidth, vertical_beamwidth)
     within(vertical_beamwidth, 0.01, 22.49, name="vertical_beamwidth", unit="degree", why="ITU-R F.1336-5, 3.1")
-    for name, value in (("k", k), ("k_h", k_h), ("k_v", k_v)):
-        within(value, 0, 1, name=name, unit="1", why="ITU-R F.1336-5, 3.1")
     return over(
         _f1336,
         azimuth,
@@ -415,13 +428,3 @@ def f1336(
         k_v,
         float(side_lobes == "average"),
     )
-
-
-def _angles(elevation: Any, downtilt: Any) -> None:
-    within(elevation, -90, 90, name="elevation", unit="degree")
-    within(downtilt, -90, 90, name="downtilt", unit="degree")
-
-
-def _beams(horizontal: Any, vertical: Any) -> None:
-    within(horizontal, 0.01, 360, name="horizontal_beamwidth", unit="degree")
-    within(vertical, 0.01, 360, name="vertical_beamwidth", unit="degree")

@@ -15,7 +15,7 @@ import numba
 import numpy as np
 import xarray as xr
 
-from twinkit.contract import physics, within
+from twinkit.contract import physics
 from twinkit.error import TwinError
 from twinkit.radio.antenna import tilted
 from twinkit.radio.elementwise import mapped, over
@@ -253,7 +253,13 @@ def _seen_elevation(azimuth: float, elevation: float, downtilt: float) -> float:
 _azimuth, _elevation = mapped(_seen_azimuth), mapped(_seen_elevation)
 
 
-@physics(gives="gain", azimuth="degree", elevation="degree", downtilt="degree")
+@physics(
+    gives="gain",
+    valid={"elevation": (-90.0, 90.0), "downtilt": (-90.0, 90.0)},
+    azimuth="degree",
+    elevation="degree",
+    downtilt="degree",
+)
 def pattern_gain(azimuth: Any, elevation: Any, *, pattern: xr.Dataset, downtilt: Any = 0.0) -> Any:
     r"""Gain of a measured pattern in any direction, interpolated between its two cuts.
 
@@ -304,8 +310,6 @@ def pattern_gain(azimuth: Any, elevation: Any, *, pattern: xr.Dataset, downtilt:
             hint="read one with tk.radio.antenna_pattern",
             where="pattern",
         )
-    within(elevation, -90, 90, name="elevation", unit="degree")
-    within(downtilt, -90, 90, name="downtilt", unit="degree")
     ring, across = pattern["azimuth"].values, pattern["horizontal_loss"].values
     wheel, along = pattern["depression"].values, pattern["vertical_loss"].values
     ahead, behind = np.interp([0.0, 180.0], ring, across, period=360)

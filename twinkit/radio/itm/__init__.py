@@ -256,19 +256,19 @@ def _told(out: np.ndarray, where: str, *, details: bool) -> None:
         warnings.warn(f"{where}: {said} (details=True gives the flags of each path)", stacklevel=5)
 
 
-def _checked(frequency: Any, transmitter: Any, receiver: Any, refractivity: Any, ground: tuple[Any, Any]) -> None:
-    why = "Longley-Rice"
-    within(frequency, 20e6, 20e9, name="frequency", unit="Hz", why=why)
-    within(transmitter, 0.5, 3000, name="transmitter_height", unit="m", why=why)
-    within(receiver, 0.5, 3000, name="receiver_height", unit="m", why=why)
-    within(refractivity, 250, 400, name="refractivity", unit="1", why=why)
-    within(ground[0], 1, 1000, name="permittivity", unit="1", why=why)
-    within(ground[1], 1e-9, 1e3, name="conductivity", unit="S/m", why=why)
-
-
-def _percentages(time: Any, location: Any, situation: Any) -> None:
-    for name, value in (("time", time), ("location", location), ("situation", situation)):
-        within(value, 0.01, 99.99, name=name, unit="%", why="Longley-Rice")
+_VALID = {
+    "frequency": (20e6, 20e9),
+    "transmitter_height": (0.5, 3000.0),
+    "receiver_height": (0.5, 3000.0),
+    "refractivity": (250.0, 400.0),
+    "permittivity": (1.0, 1000.0),
+    "conductivity": (1e-9, 1e3),
+    "time": (0.01, 99.99),
+    "location": (0.01, 99.99),
+    "situation": (0.01, 99.99),
+}
+_UNITS = {"frequency": "Hz", "transmitter_height": "m", "receiver_height": "m", "conductivity": "S/m"}
+_UNITS |= {"time": "%", "location": "%", "situation": "%"}
 
 
 def _mapped(block: Callable[..., np.ndarray], data: Any, core: list[str], others: list[Any], *, details: bool) -> Any:
@@ -331,14 +331,7 @@ def _even(heights: Any) -> tuple[xr.DataArray, float]:
     return heights.drop_vars("distance").rename(distance="sample"), float(steps.mean())
 
 
-@physics(
-    gives="path_loss",
-    heights="m",
-    spacing="m",
-    frequency="Hz",
-    transmitter_height="m",
-    receiver_height="m",
-)
+@physics(gives="path_loss", valid=_VALID, why="Longley-Rice", heights="m", spacing="m", **_UNITS)
 def longley_rice(
     heights: Any,
     *,
@@ -418,8 +411,6 @@ def longley_rice(
     ----------
     NTIA Report 82-100 (1982); Hufford, "The ITS Irregular Terrain Model, version 1.2.2: the algorithm" (1995).
     """
-    _checked(frequency, transmitter_height, receiver_height, refractivity, (permittivity, conductivity))
-    _percentages(time, location, situation)
     if spacing is None:
         heights, spacing = _even(heights)
     within(spacing, 1e-3, 1e6, name="spacing", unit="m")
@@ -466,11 +457,11 @@ def longley_rice(
 
 @physics(
     gives="path_loss",
+    valid=_VALID | {"ground_distance": (1.0, 1e7), "terrain_irregularity": (0.0, 5000.0)},
+    why="Longley-Rice",
     ground_distance="m",
-    frequency="Hz",
-    transmitter_height="m",
-    receiver_height="m",
     terrain_irregularity="m",
+    **_UNITS,
 )
 def longley_rice_area(
     ground_distance: Any,
@@ -543,10 +534,6 @@ def longley_rice_area(
     ----------
     NTIA Report 82-100 (1982); Hufford, "The ITS Irregular Terrain Model, version 1.2.2: the algorithm" (1995).
     """
-    _checked(frequency, transmitter_height, receiver_height, refractivity, (permittivity, conductivity))
-    _percentages(time, location, situation)
-    within(ground_distance, 1e-3, 1e8, name="ground_distance", unit="m", why="Longley-Rice")
-    within(terrain_irregularity, 0, 5000, name="terrain_irregularity", unit="m", why="Longley-Rice")
     choices = _Choices(climate, polarization, variability, location_varies, situation_varies)
     sitings = (
         float(_chosen(transmitter_siting, SITINGS, "transmitter_siting")),
