@@ -40,17 +40,22 @@ class Demo:
             f"{n} {100 * s:.0f}%" for n, s in zip(found["worst_places"][:5], found["worst_served"].values, strict=False)
         )
         return [
-            ("people", f"{found['people']:,.0f}"),
+            ("people", _people(found["people"])),
             ("radio sites", f"{found['sites']:,}"),
-            ("people covered now", f"{found['people_covered']:,.0f} ({found['share_covered']:.1%})"),
+            ("people covered now", f"{_people(found['people_covered'])} ({found['share_covered']:.1%})"),
             ("worst served places", worst or "none listed"),
             (
                 f"people gained by {_counted(found['new_sites'])}",
-                f"{found['people_gained']:,.0f} (then {found['share_after']:.1%})",
+                f"{_people(found['people_gained'])} (then {found['share_after']:.1%})",
             ),
             ("seconds", f"{self.seconds:.0f}"),
             ("peak memory", f"{self.peak_memory / 1e6:,.0f} MB"),
         ]
+
+
+def _people(number: float) -> str:
+    """A head count as one says it: results.json holds the digits that mean nothing."""
+    return f"{float(f'{number:.3g}'):,.0f}"
 
 
 def _counted(sites: int) -> str:
@@ -147,12 +152,21 @@ def _write(done: Demo, out: Path, language: str) -> None:
 
     found = done.run.results
     cards: dict[str, str] = {
-        "people": f"{found['people']:,.0f}",
-        "covered now": f"{found['share_covered']:.1%}",
-        f"gained by {_counted(found['new_sites'])}": f"{found['people_gained']:,.0f}",
-        "covered then": f"{found['share_after']:.1%}",
+        "people live here": _people(found["people"]),
+        "are covered now": f"{found['share_covered']:.1%}",
+        f"gained by {_counted(found['new_sites'])}": _people(found["people_gained"]),
+        "would be covered then": f"{found['share_after']:.1%}",
     }
-    study.report(out / "coverage.ipynb", done.report, cards=cards, language=language)
+    commit = done.run.commits.get("store", "")[:12]
+    used = ", ".join(f"{k} {v}" for k, v in done.run.versions.items())
+    study.report(
+        out / "coverage.ipynb",
+        done.report,
+        subject=done.title,
+        cards=cards,
+        notes=f"Twin {done.store.name}, commit {commit}; seed {done.run.parameters['seed']}; {used}.",
+        language=language,
+    )
     record: dict[str, Any] = json.loads((out / "coverage.json").read_text(encoding="utf-8"))
     whole = {"title": done.title, "seconds": round(done.seconds, 1), "peak_memory": done.peak_memory}
     record["demo"] = whole | {"store": done.store.name, "maps": [m.name for m in done.maps]}

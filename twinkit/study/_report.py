@@ -23,6 +23,7 @@ body { margin: 0; background: #f5f7f9; color: var(--ink); font: 17px/1.6 system-
   "Noto Sans Devanagari", "Noto Naskh Arabic", sans-serif; }
 main { max-width: 60rem; margin: 0 auto; background: #fff; padding: 2.5rem clamp(1rem, 5vw, 4rem) 4rem; }
 h1 { font-size: 2.1rem; line-height: 1.2; margin: 0 0 1rem; }
+.subject { margin: 0 0 .3rem; color: var(--accent); font-weight: 600; letter-spacing: .02em; }
 h2 { margin: 3rem 0 .6rem; padding-top: 1rem; border-top: 1px solid var(--line); font-size: 1.45rem; }
 h3 { margin: 2rem 0 .4rem; font-size: 1.1rem; }
 a { color: var(--accent); }
@@ -49,7 +50,13 @@ footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line);
 
 
 def report(
-    executed: str | Path, page: str | Path, *, cards: Mapping[str, str] | None = None, language: str = "en"
+    executed: str | Path,
+    page: str | Path,
+    *,
+    subject: str = "",
+    cards: Mapping[str, str] | None = None,
+    notes: str = "",
+    language: str = "en",
 ) -> Path:
     """An executed notebook as one HTML page that needs nothing else: no script, no network, no other file.
 
@@ -57,8 +64,12 @@ def report(
     ----------
     executed : path of an executed notebook
     page : path of the .html to write
+    subject : str, optional
+        What the page is about, above the title: a region.
     cards : dict, optional
         What a number means to the number as text, shown large under the title.
+    notes : str, optional
+        At the foot of the page: commit, versions.
     language : str
         Of the page; Persian is set from right to left.
 
@@ -84,20 +95,24 @@ def report(
         ) from None
     found = re.search(r"<h1[^>]*>(.*?)</h1>", body, flags=re.DOTALL)
     title = re.sub(r"<[^>]+>", "", found[1]).strip() if found else Path(executed).stem
-    if cards and found:
+    if found:
+        above = f'<p class="subject">{html.escape(subject)}</p>' if subject else ""
         boxes = "".join(
-            f'<div class="card"><b>{html.escape(v)}</b><span>{html.escape(k)}</span></div>' for k, v in cards.items()
+            f'<div class="card"><b>{html.escape(v)}</b><span>{html.escape(k)}</span></div>'
+            for k, v in (cards or {}).items()
         )
-        body = body[: found.end()] + f'<div class="cards">{boxes}</div>' + body[found.end() :]
+        below = f'<div class="cards">{boxes}</div>' if boxes else ""
+        body = body[: found.start()] + above + found[0] + below + body[found.end() :]
+    whole = f"{html.escape(subject)}: {title}" if subject else title
     direction = "rtl" if language == "fa" else "ltr"
     head = (
         f'<!doctype html>\n<html lang="{language}" dir="{direction}">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{title}</title>\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{whole}</title>\n'
         f"<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
     )
     page = Path(page)
     try:
-        kept(page, head + body + _foot(notebook) + "\n</main>\n</body>\n</html>\n")
+        kept(page, head + body + _foot(notebook, notes) + "\n</main>\n</body>\n</html>\n")
     except OSError as fault:
         raise TwinError(
             "a place that can be written", found=str(fault), hint="choose another folder", where=str(page)
@@ -146,8 +161,9 @@ def _markdown(text: str) -> str:
     return str(MarkdownIt("commonmark", {"typographer": True}).enable("table").render(text))
 
 
-def _foot(notebook: Mapping[str, Any]) -> str:
+def _foot(notebook: Mapping[str, Any], notes: str) -> str:
     said = notebook.get("metadata", {}).get("papermill", {})
     when, taken = str(said.get("end_time", ""))[:19].replace("T", " "), said.get("duration")
     lasted = f" in {taken:.0f} s" if isinstance(taken, int | float) else ""
-    return f"<footer>Computed by twinkit{f' on {when} UTC' if when else ''}{lasted}. The code is folded above.</footer>"
+    line = f"Computed by twinkit{f' on {when} UTC' if when else ''}{lasted}. The code is folded above."
+    return f"<footer>{line}{f'<br>{html.escape(notes)}' if notes else ''}</footer>"

@@ -56,8 +56,8 @@ def worst_served(table: xr.Dataset, *, title: str = "", language: str = "en") ->
         axes.barh(at, 100 * np.nan_to_num(share), color="#0072B2", height=0.62)
         axes.set_yticks(at, [f"{written(n)}  ({p})" for n, p in zip(names, crowds, strict=True)])
         axes.invert_yaxis()
-        widest = max(5.0, float(np.nanmax(100 * share)) * 1.18)
-        axes.set_xlim(0, min(widest, 112))
+        axes.set_xlim(0, 108)
+        axes.set_xticks(range(0, 101, 20))
         for row, s, text in zip(at, share, shares, strict=True):
             axes.annotate(
                 text,
@@ -71,6 +71,6 @@ def worst_served(table: xr.Dataset, *, title: str = "", language: str = "en") ->
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
         axes.xaxis.set_major_formatter(lambda v, _: number(v, language=language))
-        if title:
-            axes.set_title(written(title), loc="right" if language == "fa" else "left")
+        heading = said("bars_heading", language=language)
+        axes.set_title(f"{written(title)}\n{heading}" if title else heading, loc="left", fontsize=9.5)
         return drawn(made, alt, language)

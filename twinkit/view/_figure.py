@@ -200,5 +200,6 @@ def canvas(width: float, height: float, *, language: str) -> tuple[Any, Any]:
 def drawn(made: Any, alt: str, language: str) -> Figure:
     """The finished picture."""
     stream = io.BytesIO()
-    made.savefig(stream, format="png", metadata={"Description": alt, "Software": "twinkit"}, facecolor="white")
+    about = {"Description": alt, "Software": "twinkit"}
+    made.savefig(stream, format="png", metadata=about, facecolor="white", bbox_inches="tight", pad_inches=0.1)
     return Figure(stream.getvalue(), alt, language)

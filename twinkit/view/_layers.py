@@ -29,11 +29,11 @@ class Layers:
 
     def _repr_html_(self) -> str:
         lines = [
-            f"<tr><td><code>{html.escape(name)}</code></td><td>{html.escape(meaning)}</td>"
+            f"<tr><td><code>{html.escape(name)}</code>{f'<br>{html.escape(meaning)}' if meaning else ''}</td>"
             f"<td><b>{html.escape(kind)}</b></td><td>{html.escape(source)}</td></tr>"
             for name, meaning, kind, source in self.rows
         ]
-        head = "<tr><th>layer</th><th>meaning</th><th>kind</th><th>from</th></tr>"
+        head = "<tr><th>layer</th><th>kind</th><th>from</th></tr>"
         return f'<table class="layers"><thead>{head}</thead><tbody>{"".join(lines)}</tbody></table>'
 
     def of(self, kind: str) -> list[str]:
@@ -75,8 +75,8 @@ def layers(twin: xr.DataTree, *, language: str = "en") -> Layers:
     for (node, origin), names in grouped.items():
         parts = [p.strip().partition(":") for p in origin.split(";")]
         kinds = list(dict.fromkeys(kind for kind, colon, _ in parts if colon and kind in KINDS))
-        meaning = ", ".join(label(n, language=language) if n in known else n for n in names) if len(names) < 4 else ""
+        meaning = label(names[0], language=language) if len(names) == 1 and names[0] in known else ""
         whole = f"{node}/{names[0]}" if len(names) == 1 else f"{node}: {', '.join(names)}"
-        source = origin.partition(":")[2].strip() if len(kinds) == 1 and len(parts) == 1 else origin
+        source = origin.removeprefix(f"{kinds[0]}:").strip() if len(kinds) == 1 else origin
         rows.append((whole, meaning, " + ".join(kinds) or "unknown", source))
     return Layers(tuple(rows))
