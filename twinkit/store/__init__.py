@@ -24,6 +24,7 @@ import xarray as xr
 
 from twinkit.error import TwinError, close_to
 from twinkit.store import commit as _commit
+from twinkit.store import horizon as _horizon
 from twinkit.store import index, lock, record, repository, tree
 from twinkit.store.check import Verification, verify
 from twinkit.store.difference import Difference, diff
@@ -41,6 +42,7 @@ __all__ = [
     "branch",
     "branches",
     "diff",
+    "expire",
     "history",
     "open",
     "save",
@@ -554,3 +556,39 @@ def _start(repo: Any, root: pathlib.Path, heads: dict[str, str], start: str | No
             hint=f"did you mean {near}?" if near else "tk.history(path) and tk.store.branches(path) list them",
             where="from_",
         ) from None
+
+
+def expire(path: Path, *, before: Any) -> History:
+    """Let go of the contents of commits older than a moment, to win back the space that they take.
+
+    What branches and tags show stays: tag what must. What the expired commits said of themselves is kept behind a
+    horizon, so that `verify` follows the chain of heads through it.
+
+    Parameters
+    ----------
+    path : str or Path
+    before : str, datetime or Timestamp
+        UTC unless it says otherwise.
+
+    Returns
+    -------
+    History
+        The commits that expired, newest first.
+
+    Errors
+    ------
+    TwinError
+        A store in which something was altered, another writer at work.
+
+    Examples
+    --------
+    >>> import tempfile, twinkit as tk
+    >>> path = tempfile.mkdtemp() + "/one.twin"
+    >>> for title in ("one mast", "two masts"):
+    ...     done = save(tk.assemble({}, title=title, crs="EPSG:32643"), path, message=title)
+    >>> [c.message for c in expire(path, before=done.when)]
+    ['one mast']
+    >>> bool(verify(path, head=done.head)), len(history(path))
+    (True, 1)
+    """
+    return History(map(_public, _horizon.expire(path, before=before)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 from dataclasses import dataclass, field
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 
     from twinkit.store.index import Row
 
-__all__ = ["Verification", "verify"]
+__all__ = ["Verification", "checked", "verify"]
+
+
+SEALED = ("author", "changed", "content", "parent", "when")
+"""What the head of a commit vouches for, beside its message."""
 
 
 @dataclass(frozen=True)
@@ -113,29 +118,39 @@ def verify(path: str | os.PathLike[str], *, head: str | None = None, thorough: b
                 faults.append(f"{lock.MARK} was altered")
             elif commit.recover(root):
                 notes.append("a save was interrupted; what it left behind was tidied up")
-            return _verified(root, head, thorough, faults, notes)
+            return checked(root, faults, notes, head=head, thorough=thorough)
     except TwinError as fault:
         if "written" not in fault.expected:
             raise
         notes.append("the folder cannot be written: what an interrupted save may have left was not tidied up")
-        return _verified(root, head, thorough, faults, notes)
+        return checked(root, faults, notes, head=head, thorough=thorough)
 
 
-def _verified(
-    root: pathlib.Path, head: str | None, thorough: bool, faults: list[str], notes: list[str]
+def checked(
+    root: pathlib.Path,
+    faults: Iterable[str] = (),
+    notes: Iterable[str] = (),
+    *,
+    head: str | None = None,
+    thorough: bool = False,
+    values: bool = True,
 ) -> Verification:
+    """What `verify` does once the lock is held; without `values`, only files, commits and branches are checked."""
+    faults, notes = list(faults), list(notes)
     references = _references(root, faults)
-    records = _records(root, faults)
-    files = _files(root, records, faults)
+    records, files = _files(root, faults)
+    told: dict[str, Any] = {}
     rows: dict[str, Row] = {}
     heads: dict[str, str] = {}
     try:
         repo = repository.reader(root)
         shown = commit.history(repo, root)
-        rows = _chain(shown, records, faults)
+        with contextlib.suppress(record.Damaged):
+            told = record.horizon(root)["commits"]
+        rows = _chain(shown, records, told, faults)
         heads = {name: rows[at].head for name, at in sorted(references.items()) if at in rows}
         newest = set(references.values()) - {repository.ROOT}
-        for at in sorted(set(rows) if thorough else newest & set(rows)):
+        for at in sorted(set(rows) if thorough else newest & set(rows)) if values else ():
             faults += [f"commit {_short(rows[at])}: {f}" for f in commit.content_faults(repo, shown[at])]
         faults += [
             f"commit {c} has a record but no branch or tag shows it: newer commits were dropped"
@@ -154,7 +169,9 @@ def _verified(
         wanted = str(head).rstrip("….").lower()
         if len(wanted) < 8:
             raise TwinError("a head of at least 8 digits", found=repr(head), hint="give all 64", where="head")
-        if not any(r.head.startswith(wanted) for r in rows.values()):
+        if any(h.startswith(wanted) for h in told):
+            notes.append(f"the content of commit {wanted[:12]} has expired; the chain of commits back to it is whole")
+        elif not any(r.head.startswith(wanted) for r in rows.values()):
             faults.append(
                 f"head {wanted[:12]} is in no branch: newest commits were dropped, or the history was rewritten"
             )
@@ -194,24 +211,13 @@ def _references(root: pathlib.Path, faults: list[str]) -> dict[str, str]:
     return now
 
 
-def _records(root: pathlib.Path, faults: list[str]) -> dict[str, dict[str, Any]]:
-    found = {}
-    for commit_id, path in sorted(record.records(root).items()):
-        try:
-            found[commit_id] = record.read(path)
-        except record.Damaged:
-            faults.append(f"{record.RECORDS}/{path.name} was altered")
-            continue
-        if found[commit_id]["commit"] != commit_id:
-            faults.append(f"{record.RECORDS}/{path.name} is the record of another commit")
-    return found
-
-
-def _files(root: pathlib.Path, records: dict[str, dict[str, Any]], faults: list[str]) -> int:
-    """Every file against its digest; what no record knows is named."""
-    expected: dict[str, str] = {}
-    for r in records.values():
-        expected |= r["files"]
+def _files(root: pathlib.Path, faults: list[str]) -> tuple[dict[str, dict[str, Any]], int]:
+    """Every file against its digest; what no record knows is named. Gives the records and the number of files."""
+    records, expected, altered = record.listed(root)
+    faults += [f"{name} was altered" for name in altered]
+    faults += [
+        f"{record.RECORDS}/{c}.json is the record of another commit" for c, r in records.items() if r["commit"] != c
+    ]
     there = {p.relative_to(root).as_posix() for p in _below(root)}
     digests = record.file_digests(root, set(expected) & there)
     for name in sorted(expected):
@@ -220,10 +226,10 @@ def _files(root: pathlib.Path, records: dict[str, dict[str, Any]], faults: list[
         elif digests[name] != expected[name]:
             faults.append(f"{name} was altered")
     ours = {record.IDENTITY, record.SEAL, record.HORIZON, index.INDEX, lock.LOCK, lock.MARK}
-    ours |= {f"{record.RECORDS}/{c.name}" for c in record.records(root).values()}
+    ours |= {f"{record.RECORDS}/{p.name}" for p in record.records(root).values()}
     ours |= {f"refs/{name}/ref.json" for name in record.references(root)}
     faults += [f"{name} belongs to no commit" for name in sorted(there - set(expected) - ours)]
-    return len(there)
+    return records, len(there)
 
 
 def _below(root: pathlib.Path) -> Iterable[pathlib.Path]:
@@ -239,8 +245,10 @@ def _line(shown: dict[str, Any], start: str) -> Iterable[str]:
         at = shown[str(at)].parent_id
 
 
-def _chain(shown: dict[str, Any], records: dict[str, dict[str, Any]], faults: list[str]) -> dict[str, Row]:
-    """Every commit against its own digests and against its parent."""
+def _chain(
+    shown: dict[str, Any], records: dict[str, dict[str, Any]], told: dict[str, Any], faults: list[str]
+) -> dict[str, Row]:
+    """Every commit against its own digests and against its parent, beyond the horizon too."""
     rows: dict[str, Row] = {}
     for commit_id, info in shown.items():
         if commit_id not in records:
@@ -254,20 +262,15 @@ def _chain(shown: dict[str, Any], records: dict[str, dict[str, Any]], faults: li
             faults.append(f"commit {commit_id} ('{info.message[:40]}') was not made by twinkit: it carries no digests")
             continue
         rows[commit_id] = row
+    for head, said in told.items():
+        if digest.head(**said) != head or (said["parent"] and said["parent"] not in told):
+            faults.append(f"{record.HORIZON}: expired commit {head[:12]} was rewritten")
     for commit_id, row in rows.items():
-        said = shown[commit_id].metadata
+        said = {"message": row.message, **{k: shown[commit_id].metadata[k] for k in SEALED}}
         parent = rows[row.parent].head if row.parent in rows else ""
-        if said["parent"] != parent:
+        if said["parent"] != parent and not (not parent and said["parent"] in told):
             faults.append(f"commit {_short(row)} does not follow the commit before it")
-        told = digest.head(
-            content=said["content"],
-            parent=said["parent"],
-            message=row.message,
-            author=said["author"],
-            when=said["when"],
-            changed=list(said["changed"]),
-        )
-        if told != row.head:
+        if digest.head(**said) != row.head:
             faults.append(f"commit {_short(row)}: its message, author, time or content was rewritten")
         elif commit_id in records and records[commit_id]["head"] != row.head:
             faults.append(

@@ -141,25 +141,23 @@ def recover(root: pathlib.Path) -> bool:
     mark = lock.interrupted(root)
     if mark is None:
         return False
+    if mark.get("act") == "expire":
+        from twinkit.store import horizon
+
+        horizon.finish(root, dt.datetime.fromisoformat(mark["before"]))
+        return True
     repo = repository.reader(root)
     shown = history(repo, root)
     moved = str(mark.get("reference", ""))
     at = _reference(root, moved)
     if at in shown and not record.record_path(root, at).exists():
         _complete(root, repo, at)
-    records: dict[str, dict[str, Any]] = {}
-    intact = True
-    for commit_id, path in record.records(root).items():
-        try:
-            records[commit_id] = record.read(path)
-        except record.Damaged:
-            intact = False
+    records, _, altered = record.listed(root)
     for commit_id in [c for c, r in records.items() if c not in shown and r["parent"] == mark.get("parent")]:
         records.pop(commit_id)
         record.record_path(root, commit_id).unlink(missing_ok=True)
-    if intact and set(shown) <= set(records):
-        listed = {name for r in records.values() for name in r["files"]}
-        for name in record.engine_files(root) - listed:
+    if not altered and set(shown) <= set(records):
+        for name in record.engine_files(root) - set(record.listed(root)[1]):
             (root / name).unlink(missing_ok=True)
     for path in (root / "twinkit").rglob(".*.tmp"):
         path.unlink(missing_ok=True)
@@ -187,13 +185,10 @@ def _complete(root: pathlib.Path, repo: Any, commit_id: str) -> None:
     row = repository.row(info)
     if row is None or content_faults(repo, info):
         return
-    listed = set()
-    for path in record.records(root).values():
-        try:
-            listed |= set(record.read(path)["files"])
-        except record.Damaged:
-            return
-    keep(root, commit_id, head=row.head, parent=info.parent_id, files=record.engine_files(root) - listed)
+    _, listed, altered = record.listed(root)
+    if altered:
+        return
+    keep(root, commit_id, head=row.head, parent=info.parent_id, files=record.engine_files(root) - set(listed))
 
 
 def content_faults(repo: Any, info: Any) -> list[str]:

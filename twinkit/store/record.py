@@ -84,6 +84,39 @@ def records(root: pathlib.Path) -> dict[str, pathlib.Path]:
     return {p.stem: p for p in (root / RECORDS).glob("*.json")}
 
 
+def horizon(root: pathlib.Path) -> dict[str, Any]:
+    """What expired: head to what the commit said of itself, and the files that outlived theirs.
+
+    Errors
+    ------
+    Damaged
+        The file was altered.
+    """
+    try:
+        return read(root / HORIZON)
+    except FileNotFoundError:
+        return {"commits": {}, "files": {}}
+
+
+def listed(root: pathlib.Path) -> tuple[dict[str, dict[str, Any]], dict[str, str], list[str]]:
+    """All records, all files with their digests, and the records that were altered."""
+    found: dict[str, dict[str, Any]] = {}
+    files: dict[str, str] = {}
+    altered = []
+    try:
+        files |= horizon(root)["files"]
+    except Damaged:
+        altered.append(HORIZON)
+    for commit_id, path in sorted(records(root).items()):
+        try:
+            found[commit_id] = read(path)
+        except Damaged:
+            altered.append(f"{RECORDS}/{path.name}")
+            continue
+        files |= found[commit_id]["files"]
+    return found, files, altered
+
+
 def engine_files(root: pathlib.Path) -> set[str]:
     """Every file that the engine writes once, as a path below the root."""
     found: set[str] = set()
