@@ -4,6 +4,7 @@ A stage of twinkit without an example fails. There is no list of exceptions.
 """
 
 import importlib
+import sys
 import tempfile
 from pathlib import Path
 
@@ -123,3 +124,45 @@ def test_a_learners_stage_passes_the_same_test(small_twin, monkeypatch):
         return stamp(xr.full_like(twin["surface/ground_height"], by) * 2, "rain_rate")
 
     assert "stays lazy" in contract.check(wetter, small_twin(), by=3.0)
+
+
+# ---------------------------------------------------------------- more than one machine
+
+
+@pytest.fixture(scope="module")
+def client():
+    distributed = pytest.importorskip("distributed")
+    cloudpickle = pytest.importorskip("cloudpickle")
+    # a worker cannot import this file by its name
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+
+
+def _lazy(data):
+    if isinstance(data, xr.DataTree):
+        return data.map_over_datasets(_lazy)
+    if isinstance(data, xr.Dataset | xr.DataArray):
+        return data.chunk({d: 10 for d in ("y", "x", "pixel", "time") if d in data.dims})
+    return data
+
+
+@pytest.mark.parametrize("name", [n for n, s in STAGES.items() if not s.computes])
+def test_a_lazy_stage_gives_the_same_on_two_workers(name, small_twin, client):
+    data, choices = EXAMPLES[name](small_twin(sites=3, pixels=24, step=400.0))
+    module, _, short = name.rpartition(".")
+    stage = getattr(importlib.import_module(module), short)
+    here = stage(*data, **choices).compute(scheduler="synchronous")
+    there = stage(*map(_lazy, data), **{k: _lazy(v) for k, v in choices.items()}).compute(scheduler=client)
+    for variable in stage.stage.gives:
+        a, b = (r if isinstance(r, xr.DataArray) else r[variable] for r in (here, there))
+        if a.dtype.kind == "f":
+            np.testing.assert_allclose(a.values, b.values, rtol=1e-6)
+        else:
+            np.testing.assert_array_equal(a.values, b.values)
