@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from twinkit.error import TwinError
 from twinkit.lesson.messages import checked_language, say
-from twinkit.lesson.notebook import cells_of, read, read_json, right_to_left
-from twinkit.lesson.translate import digest, read_translation
+from twinkit.lesson.notebook import cells_of, in_language, read, read_json
+from twinkit.lesson.translate import Translation, digest, read_translation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -87,7 +87,9 @@ def _mark(cell: dict[str, Any], **about: Any) -> None:
 def _translated(raw: dict[str, Any], lesson: LessonFolder, language: str) -> None:
     if checked_language(language) == "en":
         return
-    entries = read_translation(lesson.folder, language)
+    # a lesson without this language stays English, while its checks still speak the language
+    known = language in lesson.languages
+    entries = read_translation(lesson.folder, language) if known else Translation(language, False, {}, {})
     for cell in raw["cells"]:
         source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
         if cell["cell_type"] == "markdown" and cell["id"] in entries.cells:
@@ -95,7 +97,7 @@ def _translated(raw: dict[str, Any], lesson: LessonFolder, language: str) -> Non
             if of == digest(source):
                 if cell["id"] == "title" and not entries.reviewed:
                     text = f"{text}\n\n*{say('unreviewed', language)}*"
-                cell["source"] = right_to_left(text, language)
+                cell["source"] = in_language(text, language)
         elif "parameters" in cell["metadata"].get("tags", []):
             cell["source"] = source.replace('language = "en"', f'language = "{language}"')
 

@@ -21,11 +21,12 @@ __all__ = ["start", "workspace"]
 
 LEARN = Path("learn")
 MAP = "map.png"
+PAGE = "map.md"
 
 
 def workspace(notebook: str, picture: str) -> dict[str, Any]:
-    """A JupyterLab workspace: a notebook left, a picture right; paths are relative to the server's folder."""
-    left, right = f"notebook:{notebook}", f"image-widget:{picture}"
+    """A JupyterLab workspace: a notebook left, a page with the map right; paths from the server's folder."""
+    left, right = f"notebook:{notebook}", f"markdownviewer-widget:{picture}"
     main = {
         "dock": {
             "type": "split-area",
@@ -46,7 +47,7 @@ def workspace(notebook: str, picture: str) -> dict[str, Any]:
                 "right": {"collapsed": True, "visible": True, "widgets": []},
             },
             left: {"data": {"path": notebook, "factory": "Notebook"}},
-            right: {"data": {"path": picture, "factory": "Image"}},
+            right: {"data": {"path": picture, "factory": "Markdown Preview"}},
             "file-browser-filebrowser:cwd": {"path": Path(notebook).parts[0]},
         },
         "metadata": {"id": "twinkit"},
@@ -64,14 +65,18 @@ def prepared(place: Path, root: Path, *, language: str = "en") -> Path:
     learn = root / LEARN
     folders = lessons_in(place)
     copies([f for f in folders if not (learn / f.name / "lesson.ipynb").exists()], learn, language=language)
-    if not (learn / MAP).exists():
+    if not (learn / PAGE).exists():
         from twinkit import view
 
         try:
             twin = ground("RW:Kigali", seed=1, small=True)
         except TwinError:
             twin = ground(TOWN, seed=1, small=True)
-        view.map_of(twin["surface/people"], twin=twin, title=twin.attrs["title"], language=language).save(learn / MAP)
+        picture = view.map_of(twin["surface/people"], twin=twin, language=language)
+        picture.save(learn / MAP)
+        # a page, because JupyterLab's image viewer neither scales a picture nor reads its alt text
+        page = f"# {twin.attrs['title']}\n\n![{picture.alt}]({MAP})\n"
+        (learn / PAGE).write_text(page, encoding="utf-8")
     return learn
 
 
@@ -95,7 +100,7 @@ def start(place: Path, *, port: int = 8888, root: Path | None = None, open_brows
     root = (root or Path()).resolve()
     learn = prepared(place, root)
     first = next(iter(sorted(learn.glob("[0-9][0-9]-*/lesson.ipynb")))).relative_to(root).as_posix()
-    said = workspace(first, (learn / MAP).relative_to(root).as_posix())
+    said = workspace(first, (learn / PAGE).relative_to(root).as_posix())
     with tempfile.TemporaryDirectory(prefix="twinkit-lab-") as scratch:
         path = Path(scratch) / "workspace.json"
         path.write_text(json.dumps(said), encoding="utf-8")

@@ -555,7 +555,24 @@ def _check_answer(name: str, answer: Cell, check: Cell, where: str) -> None:
         )
 
 
-def right_to_left(text: str, language: str) -> str:
-    """Markdown wrapped for its script: the sanitizers of Jupyter keep `dir` and `lang`."""
-    direction = "rtl" if language in RIGHT_TO_LEFT else "ltr"
-    return f'<div dir="{direction}" lang="{language}">\n\n{text.strip()}\n\n</div>'
+def in_language(text: str, language: str) -> str:
+    """Markdown marked with its language; from right to left as HTML.
+
+    Jupyter's stylesheet pins paragraphs to the left whatever their direction, so that each needs a style of its own;
+    its sanitizer keeps `dir`, `lang` and `text-align`.
+    """
+    if language not in RIGHT_TO_LEFT:
+        return f'<div lang="{language}">\n\n{text.strip()}\n\n</div>'
+    try:
+        import mistune
+    except ImportError:
+        raise TwinError(
+            "mistune, to set text from right to left",
+            found="no module 'mistune'",
+            hint='install the extra: pip install "twinkit[course]"',
+        ) from None
+    page = str(mistune.create_markdown(escape=False, plugins=["table"])(text.strip()))
+    page = page.replace("<p>", '<p style="text-align: right">')
+    # no empty line may end the HTML block, or Markdown would begin again inside it
+    page = re.sub(r"\n\s*\n", "\n", page).strip()
+    return f'<div dir="rtl" lang="{language}">\n{page}\n</div>'
