@@ -288,6 +288,49 @@ def test_the_unlisted_of_a_country_all_have_a_place():
     assert spread.sum() == pytest.approx(unlisted, rel=1e-3)
 
 
+# Census of India 2011, population totals in millions, by GeoNames' first-level code; all of India: 1210.9.
+CENSUS = {
+    "36": 199.8,  # Uttar Pradesh
+    "16": 112.4,  # Maharashtra
+    "34": 104.1,  # Bihar
+    "28": 91.3,  # West Bengal
+    "35": 72.6,  # Madhya Pradesh
+    "25": 72.1,  # Tamil Nadu
+    "24": 68.5,  # Rajasthan
+    "19": 61.1,  # Karnataka
+    "09": 60.4,  # Gujarat
+    "21": 42.0,  # Odisha
+    "13": 33.4,  # Kerala
+    "38": 33.0,  # Jharkhand
+    "03": 31.2,  # Assam
+    "23": 27.7,  # Punjab
+    "37": 25.5,  # Chhattisgarh
+    "10": 25.4,  # Haryana
+    "12": 12.5,  # Jammu and Kashmir
+    "39": 10.1,  # Uttarakhand
+    "11": 6.9,  # Himachal Pradesh
+}
+
+
+def test_the_unlisted_are_shared_out_as_the_census_found_them():
+    nation = gazetteer.country("IN")
+    every = gazetteer.settlements()
+    india = every[np.flatnonzero(every.country == "IN")]
+    unlisted = nation.people - india.population.sum()
+    share, _ = people.drawn(india.longitude, india.latitude, india.population, unlisted=unlisted)
+
+    def miss(of_each):
+        """Root mean square of the logarithm over the states."""
+        states = np.array([of_each[india.division == code].sum() for code in CENSUS])
+        return np.sqrt(np.mean(np.log(states / (np.array(list(CENSUS.values())) * nation.people / 1210.9)) ** 2))
+
+    ours = miss(india.population + share)
+    by_population = miss(india.population * nation.people / india.population.sum())
+    by_count = miss(india.population + unlisted / len(india))
+    assert ours < np.log(1.4)
+    assert ours < 0.75 * min(by_population, by_count)
+
+
 def test_two_halves_hold_as_many_as_the_whole():
     west = tk.datasets.region((77.0, 30.9, 77.2, 31.2), seed=1).attrs
     east = tk.datasets.region((77.2, 30.9, 77.4, 31.2), seed=1).attrs

@@ -5,7 +5,7 @@ GeoNames lists settlements; a country's total is larger. The difference is sprea
 1. Every listed settlement of the country draws a share of the unlisted people in proportion to the square root of
    its population (at most 100 000: a metropolis lists its own), times the distance to the fourth nearest
    settlement. Against the 2011 census of nineteen Indian states this comes within a factor of 1.4 (root mean square
-   of the logarithm); the population alone, the count alone or the spacing alone do worse.
+   of the logarithm), shares by population or by mere count within 1.6 to 1.7.
 2. A share spreads over the land around its settlement as a Gaussian whose width is 0.7 of that distance, from 5 to
    30 km.
 3. Within the region they live in villages, on gentle slopes and in valleys rather than on summits.
