@@ -6,6 +6,7 @@ import csv
 import functools
 import re
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import dask.array as da
 import numpy as np
@@ -266,6 +267,17 @@ def test_many_paths_on_threads_are_the_single_ones():
     np.testing.assert_array_equal(together[::271], alone)
     thin = itm.longley_rice(heights.astype(np.float32), spacing=spacing, **PLAIN)
     assert np.quantile(np.abs(thin - together), 0.99) < 0.01
+
+
+def test_a_thread_of_dask_starts_no_others(monkeypatch):
+    seen = []
+    monkeypatch.setattr(itm, "_in_threads", lambda fill, paths, workers: (seen.append(workers), fill(0, paths)))
+    heights = ridges(20, samples=30)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(itm.longley_rice, heights, spacing=50.0, **PLAIN).result()
+    assert seen == [1]
+    itm.longley_rice(heights, spacing=50.0, **PLAIN)
+    assert seen[1] >= 1
 
 
 def test_labelled_profiles_stay_labelled_and_lazy():

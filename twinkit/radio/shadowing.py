@@ -35,7 +35,10 @@ SHADOWING: dict[str, tuple[float, float]] = {
     "inh los": (3.0, 10.0),
     "inh nlos": (8.03, 6.0),
 }
-"""Deviation [dB] and correlation distance [m] by scenario: TR 38.901, Tables 7.4.1-1 (7.5-6 indoors) and 7.5-6."""
+"""Deviation [dB] and correlation distance [m] by scenario: TR 38.901, Tables 7.4.1-1 and 7.5-6.
+
+Rural line of sight deviates by 6 dB beyond the breakpoint distance, where the table has 4 dB before it.
+"""
 
 _WAVES = 512
 

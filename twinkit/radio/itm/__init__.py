@@ -11,6 +11,7 @@ import functools
 import itertools
 import math
 import os
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -190,6 +191,13 @@ def _over_area(
         out[p, 7], out[p, 8], out[p, 9], out[p, 10] = h_1, h_2, surface, rough
 
 
+def _workers() -> int:
+    """Threads that a call may use: all cores from the main thread, one from a thread of dask, which has its own."""
+    if threading.current_thread() is not threading.main_thread():
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _in_threads(fill: Callable[[int, int], None], paths: int, workers: int) -> None:
     """Call `fill(begin, end)` so that every path is covered once, over as many threads as there are cores."""
     if workers == 1 or paths < 2048:
@@ -275,7 +283,7 @@ def _mapped(block: Callable[..., np.ndarray], data: Any, core: list[str], others
     """Map `block(workers, data, *others)` over labelled, lazy or plain arrays; the loss alone or all terms."""
     labelled = any(isinstance(a, xr.DataArray) for a in (data, *others))
     if not labelled:
-        result = block(len(os.sched_getaffinity(0)), np.asarray(data), *others)
+        result = block(_workers(), np.asarray(data), *others)
         if not details:
             return float(result) if result.ndim == 0 else result
         terms = xr.DataArray(result, dims=[*(f"dim_{i}" for i in range(result.ndim - 1)), "term"])
@@ -288,7 +296,7 @@ def _mapped(block: Callable[..., np.ndarray], data: Any, core: list[str], others
                 hint=f"name the dim along the path '{core[0]}'",
                 where="heights",
             )
-        workers = 1 if lazy else len(os.sched_getaffinity(0))
+        workers = 1 if lazy else _workers()
         terms = xr.apply_ufunc(
             functools.partial(block, workers),
             data,
