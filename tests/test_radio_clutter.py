@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy.special import fresnel, ndtr
 
 from twinkit.error import TwinError
-from twinkit.radio import clutter_loss, entry_loss, indoor_office
+from twinkit.radio import clutter_loss, indoor_office
+from twinkit.radio.entry_loss import MATERIALS, entry_loss, indoor_loss, wall_loss
 
 
 def pycraf():
@@ -113,7 +114,7 @@ def test_entry_loss_is_pycraf(building, elevation):
     theirs = pathprof.building_entry_loss(
         frequency * units.GHz, elevation * units.deg, probability * conversions.dimless, kind
     ).value
-    ours = entry_loss.entry_loss(frequency * 1e9, building=building, elevation=elevation, probability=probability * 100)
+    ours = entry_loss(frequency * 1e9, building=building, elevation=elevation, probability=probability * 100)
     # away from the median their deviate is the approximation of P.1057, good to 4.5e-4
     np.testing.assert_allclose(ours[2], theirs[2], atol=1e-8)
     np.testing.assert_allclose(ours, theirs, atol=0.01)
@@ -122,8 +123,8 @@ def test_entry_loss_is_pycraf(building, elevation):
 def test_a_wall_lies_between_its_materials_and_is_5_db_above_their_mean():
     frequency = np.array([1e9, 10e9, 60e9])
     for wall, materials in (("low", ("glass", "concrete")), ("high", ("coated glass", "concrete"))):
-        loss = entry_loss.wall_loss(frequency, wall=wall) - 5
-        sides = np.array([a + b * frequency / 1e9 for a, b in (entry_loss.MATERIALS[m] for m in materials)])
+        loss = wall_loss(frequency, wall=wall) - 5
+        sides = np.array([a + b * frequency / 1e9 for a, b in (MATERIALS[m] for m in materials)])
         assert (loss > sides.min(axis=0)).all()
         assert (loss < sides.max(axis=0)).all()
 
@@ -132,9 +133,9 @@ def test_a_wall_lies_between_its_materials_and_is_5_db_above_their_mean():
 @settings(max_examples=30, deadline=None)
 def test_indoor_loss_is_wall_and_rooms_with_the_spread_of_the_table(frequency, depth):
     for wall, spread in (("low", 4.4), ("high", 6.5)):
-        middle = entry_loss.indoor_loss(frequency, wall=wall, depth=depth)
-        assert middle == pytest.approx(entry_loss.wall_loss(frequency, wall=wall) + depth / 2)
-        above = entry_loss.indoor_loss(frequency, wall=wall, depth=depth, probability=100 * ndtr(1))
+        middle = indoor_loss(frequency, wall=wall, depth=depth)
+        assert middle == pytest.approx(wall_loss(frequency, wall=wall) + depth / 2)
+        above = indoor_loss(frequency, wall=wall, depth=depth, probability=100 * ndtr(1))
         assert above - middle == pytest.approx(spread)
 
 
@@ -179,10 +180,10 @@ def test_labels_and_units_go_through():
         lambda: clutter_loss.terrestrial_clutter(100, frequency=1e9),
         lambda: clutter_loss.terrestrial_clutter(1000, frequency=1e9, location=0),
         lambda: clutter_loss.earth_space_clutter(-1, frequency=30e9),
-        lambda: entry_loss.entry_loss(1e9, building="brick"),
-        lambda: entry_loss.entry_loss(1, building="traditional"),
-        lambda: entry_loss.wall_loss(1e9, wall="medium"),
-        lambda: entry_loss.indoor_loss(1e9, wall="low", depth=-1),
+        lambda: entry_loss(1e9, building="brick"),
+        lambda: entry_loss(1, building="traditional"),
+        lambda: wall_loss(1e9, wall="medium"),
+        lambda: indoor_loss(1e9, wall="low", depth=-1),
         lambda: indoor_office.inh_los(500, frequency=1e9),
         lambda: indoor_office.inh_los_probability(5, office="home"),
     ],
