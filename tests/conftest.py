@@ -133,3 +133,24 @@ def small_twin():
         return tk.assemble(nodes, title="small", crs="EPSG:32643", seed=seed)
 
     return made
+
+
+@pytest.fixture(scope="session")
+def workers():
+    """A dask.distributed client with two worker processes: `result.compute(scheduler=workers)`.
+
+    It is no default, so that tests which do not ask for it run where they always run.
+    """
+    dask = pytest.importorskip("dask")
+    distributed = pytest.importorskip("distributed")
+    # a loaded machine takes its time to start two interpreters
+    patience = {"distributed.comm.timeouts.connect": "120s", "distributed.comm.timeouts.tcp": "120s"}
+    with (
+        dask.config.set({**patience, "distributed.admin.tick.limit": "120s"}),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+        ) as cluster,
+        distributed.Client(cluster, timeout=120, set_as_default=False) as client,
+    ):
+        client.wait_for_workers(2, timeout=120)
+        yield client

@@ -130,18 +130,11 @@ def test_a_learners_stage_passes_the_same_test(small_twin, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def client():
-    distributed = pytest.importorskip("distributed")
-    cloudpickle = pytest.importorskip("cloudpickle")
+def _sent_by_value():
     # a worker cannot import this file by its name
+    cloudpickle = pytest.importorskip("cloudpickle")
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
+    yield
     cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
 
 
@@ -153,13 +146,14 @@ def _lazy(data):
     return data
 
 
+@pytest.mark.usefixtures("_sent_by_value")
 @pytest.mark.parametrize("name", [n for n, s in STAGES.items() if not s.computes])
-def test_a_lazy_stage_gives_the_same_on_two_workers(name, small_twin, client):
+def test_a_lazy_stage_gives_the_same_on_two_workers(name, small_twin, workers):
     data, choices = EXAMPLES[name](small_twin(sites=3, pixels=24, step=400.0))
     module, _, short = name.rpartition(".")
     stage = getattr(importlib.import_module(module), short)
     here = stage(*data, **choices).compute(scheduler="synchronous")
-    there = stage(*map(_lazy, data), **{k: _lazy(v) for k, v in choices.items()}).compute(scheduler=client)
+    there = stage(*map(_lazy, data), **{k: _lazy(v) for k, v in choices.items()}).compute(scheduler=workers)
     for variable in stage.stage.gives:
         a, b = (r if isinstance(r, xr.DataArray) else r[variable] for r in (here, there))
         if a.dtype.kind == "f":

@@ -170,32 +170,22 @@ def test_masts_left_out_would_not_have_won(wide, model):
     np.testing.assert_array_equal(quick.server.values, slow.server.values)
 
 
-@pytest.fixture(scope="module")
-def client():
-    distributed = pytest.importorskip("distributed")
-    with (
-        dask.config.set({"distributed.worker.memory.terminate": False, "distributed.admin.tick.limit": "60s"}),
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
-
-
-def test_two_workers_give_the_same_bytes(client, wide, whole):
+def test_two_workers_give_the_same_bytes(workers, wide, whole):
     lazy = radio.coverage(chunked(wide, y=100, x=150), path_loss=radio.free_space)
-    assert len(client.scheduler_info()["workers"]) == 2
-    np.testing.assert_array_equal(lazy.rsrp.values, whole.rsrp.values)
-    np.testing.assert_array_equal(lazy.server.values, whole.server.values)
+    assert len(workers.scheduler_info()["workers"]) == 2
+    there = lazy.compute(scheduler=workers)
+    np.testing.assert_array_equal(there.rsrp.values, whole.rsrp.values)
+    np.testing.assert_array_equal(there.server.values, whole.server.values)
 
 
-def test_a_students_model_travels_to_the_workers_and_its_error_comes_home(client, wide):
+def test_a_students_model_travels_to_the_workers_and_its_error_comes_home(workers, wide):
     lazy = chunked(wide, y=150, x=150)
     near = radio.coverage(lazy, path_loss=lambda distance: 20 + 35 * np.log10(distance)).rsrp
-    assert float(near.max()) < 0
+    assert float(near.max().compute(scheduler=workers)) < 0
     with pytest.raises(TwinError, match="NaN at"):
-        radio.coverage(lazy, path_loss=lambda distance: np.log10(distance - 1e4) + 0 * distance).rsrp.compute()
+        radio.coverage(lazy, path_loss=lambda distance: np.log10(distance - 1e4) + 0 * distance).rsrp.compute(
+            scheduler=workers
+        )
 
 
 class Counter(dask.callbacks.Callback):

@@ -13,19 +13,8 @@ import xarray as xr
 
 from twinkit.contract import contract, within
 from twinkit.error import TwinError
-from twinkit.radio.coverage import (
-    ANTENNAS,
-    READS,
-    Model,
-    Network,
-    at_most,
-    check_axes,
-    coverage,
-    ground_at_masts,
-    model_of,
-    network,
-    strongest,
-)
+from twinkit.radio.best_server import ANTENNAS, Model, Network, model_of, network, strongest
+from twinkit.radio.coverage import READS, at_most, check_axes, coverage, ground_at_masts
 from twinkit.twin import extend, validate
 
 if TYPE_CHECKING:
@@ -400,8 +389,9 @@ def _added(
         here, y, x = waiting[part], axes[0][row[part]], axes[1][column[part]]
         heights = ground[0, here].astype(float)
         for i, n in enumerate(number[:, 0]):
-            server = strongest(masts[n], model, heights, y, x, floor=threshold)[1]
-            out[i, here] = server >= 0
+            reached = strongest(masts[n], model, heights, y, x, floor=threshold)[1] >= 0
+            if reached.any():
+                out[i, here] = reached
     return out
 
 

@@ -43,7 +43,7 @@ _WHERE = {
     "rain_coefficients": "rain",
     "rain_fade": "backhaul",
     "rain_outage": "backhaul",
-    "resource_element_power": "coverage",
+    "resource_element_power": "best_server",
     "rma": "tr38901",
     "rma_los": "tr38901",
     "rma_los_probability": "tr38901",
