@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from twinkit.error import TwinError, close_to
+from twinkit.store import blocks, index, lock, record, repository, tree
 from twinkit.store import commit as _commit
 from twinkit.store import horizon as _horizon
-from twinkit.store import index, lock, record, repository, tree
 from twinkit.store.check import Verification, verify
 from twinkit.store.difference import Difference, diff
 
@@ -288,14 +288,15 @@ def save(twin: xr.DataTree, path: Path, *, message: str, branch: str = "main", a
     _commit.check_text(message, "message")
     author = _author(author)
     root = repository.local(path)
-    if not repository.is_store(root):
-        return _first(twin, root, message=message, branch=branch, author=author)
-    repository.located(root)
 
     def change(group: Any, said: dict[str, Any]) -> Any:
         return tree.write(group, twin, said)
 
-    return _committed(root, branch, message, author, change, act="save")
+    with blocks.given_back():
+        if not repository.is_store(root):
+            return _first(root, branch, message, author, change)
+        repository.located(root)
+        return _committed(root, branch, message, author, change, act="save")
 
 
 def append(
@@ -366,7 +367,8 @@ def append(
         nodes, values = tree.append(group, node, data, said, dim=dim)
         return ({node} if data.sizes[dim] else set(), nodes, values)
 
-    return _committed(root, branch, message, author, change, act="append")
+    with blocks.given_back():
+        return _committed(root, branch, message, author, change, act="append")
 
 
 def _committed(root: pathlib.Path, branch: str, message: str, author: str, change: Any, *, act: str) -> Commit:
@@ -397,7 +399,7 @@ def _committed(root: pathlib.Path, branch: str, message: str, author: str, chang
     return _public(row)
 
 
-def _first(twin: xr.DataTree, root: pathlib.Path, *, message: str, branch: str, author: str) -> Commit:
+def _first(root: pathlib.Path, branch: str, message: str, author: str, change: Any) -> Commit:
     """The first commit, made in a folder beside and moved into place whole: nothing else is ever seen."""
     if branch != "main":
         raise TwinError(
@@ -424,9 +426,7 @@ def _first(twin: xr.DataTree, root: pathlib.Path, *, message: str, branch: str, 
             repository.new(draft)
             _commit.keep(draft, repository.ROOT, head="", parent="", files=record.engine_files(draft) | {"config.yaml"})
             record.seal(draft)
-            made = _committed(
-                draft, branch, message, author, lambda group, said: tree.write(group, twin, said), act="save"
-            )
+            made = _committed(draft, branch, message, author, change, act="save")
             record.write(draft / record.IDENTITY, {"engine": "icechunk 1", "format": repository.FORMAT})
             _into_place(draft, root)
             _commit.settle(root.parent, ["."])

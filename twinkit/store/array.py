@@ -29,6 +29,7 @@ __all__ = [
     "create",
     "digest_of",
     "explained",
+    "grid",
     "plan",
     "unexplained",
     "variable",
@@ -337,15 +338,20 @@ def digest_of(data: Any) -> str:
     return name.rpartition("-twinkit-")[2] if "-twinkit-" in name else ""
 
 
+def grid(shape: tuple[int, ...], chunks: tuple[int, ...]) -> tuple[int, ...]:
+    """How many stored blocks an array has along each dim."""
+    return tuple(-(-n // c) for n, c in zip(shape, chunks, strict=True))
+
+
 def blocks(shape: tuple[int, ...], chunks: tuple[int, ...]) -> list[list[tuple[slice, ...]]]:
     """The regions of an array's stored blocks, in C order, row by row along the first dim."""
     if not shape:
         return [[()]]
-    grid = [range(0, n, c) for n, c in zip(shape, chunks, strict=True)]
+    starts = [range(0, n, c) for n, c in zip(shape, chunks, strict=True)]
     rows: list[list[tuple[slice, ...]]] = []
-    for top in grid[0]:
+    for top in starts[0]:
         row: list[tuple[slice, ...]] = [(slice(top, min(top + chunks[0], shape[0])),)]
-        for size, step, starts in zip(shape[1:], chunks[1:], grid[1:], strict=True):
-            row = [(*r, slice(s, min(s + step, size))) for r in row for s in starts]
+        for size, step, along in zip(shape[1:], chunks[1:], starts[1:], strict=True):
+            row = [(*r, slice(s, min(s + step, size))) for r in row for s in along]
         rows.append(row)
     return rows

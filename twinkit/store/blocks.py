@@ -2,17 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from twinkit.error import TwinError
 from twinkit.store import array, digest, record
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-__all__ = ["values_digest", "write"]
+__all__ = ["Theirs", "given_back", "values_digest", "write"]
+
+
+class Theirs(Exception):  # noqa: N818 - never raised at a user: `given_back` unwraps it
+    """An error of the user's own lazy computation, on its way out past those of the store."""
+
+
+@contextlib.contextmanager
+def _theirs() -> Iterator[None]:
+    try:
+        yield
+    except TwinError:
+        raise
+    except Exception as fault:
+        raise Theirs from fault
+
+
+@contextlib.contextmanager
+def given_back() -> Iterator[None]:
+    """Raise a user's error as the user's code raised it."""
+    try:
+        yield
+    except Theirs as fault:
+        cause = fault.__cause__
+    else:
+        return
+    if cause is not None:
+        raise cause
 
 
 def write(targets: Sequence[tuple[array.Plan, Any, int, str]]) -> list[list[str]]:
@@ -29,34 +58,29 @@ def write(targets: Sequence[tuple[array.Plan, Any, int, str]]) -> list[list[str]
     list of list of str
         For each target what `digest.Chain.kept` gives.
     """
-    jobs: list[tuple[int, tuple[slice, ...]]] = []
-    for number, (p, _, _, _) in enumerate(targets):
-        jobs += [(number, region) for row in array.blocks(p.shape, p.chunks) for region in row]
-
-    def put(number: int, region: tuple[slice, ...], values: Any) -> bytes:
-        _, target, start, _ = targets[number]
-        values = np.asarray(values)
-        place = (slice(region[0].start + start, region[0].stop + start), *region[1:]) if region else region
-        target[place or ...] = values
-        return digest.block(values)
-
+    leaves = [np.empty(array.grid(p.shape, p.chunks), dtype=object) for p, _, _, _ in targets]
     # What is in memory is written an array at a time, and hashed beside.
     pool = record.workers(os.getpid())
     writing = [pool.submit(_whole, p, target, start) for p, target, start, _ in targets if not p.lazy]
-    eager = [(i, n, region) for i, (n, region) in enumerate(jobs) if not targets[n][0].lazy]
-    hashed = pool.map(lambda job: digest.block(np.asarray(targets[job[1]][0].data[job[2]])), eager)
-    found = {(i, n): d for (i, n, _), d in zip(eager, hashed, strict=True)}
+    for (p, _, _, _), found in zip(targets, leaves, strict=True):
+        if not p.lazy:
+            regions = [region for row in array.blocks(p.shape, p.chunks) for region in row]
+            found.ravel()[:] = list(pool.map(lambda region, p=p: digest.block(np.asarray(p.data[region])), regions))
     for written in writing:
         written.result()
-    found |= _lazily(targets, [(i, j) for i, j in enumerate(jobs) if targets[j[0]][0].lazy], put)
+    lazy = [number for number, (p, _, _, _) in enumerate(targets) if p.lazy]
+    if lazy:
+        computed = (_here if _client() is None else _on_workers)([targets[number] for number in lazy])
+        for number, found in zip(lazy, computed, strict=True):
+            leaves[number] = found
 
-    ordered = iter([found[i, j[0]] for i, j in enumerate(jobs)])
     kept = []
-    for p, _, _, state in targets:
+    for (p, _, _, state), found in zip(targets, leaves, strict=True):
         chain = p.chain(state)
-        for row in array.blocks(p.shape, p.chunks):
+        rows = [found[i : i + 1].ravel() for i in range(len(found))] if p.shape else [found.ravel()]
+        for row, digests in zip(array.blocks(p.shape, p.chunks), rows, strict=True):
             whole = not p.shape or row[0][0].stop - row[0][0].start == p.chunks[0]
-            chain.add([next(ordered) for _ in row], whole=whole)
+            chain.add(list(digests), whole=whole)
         kept.append(chain.kept)
     return kept
 
@@ -70,37 +94,64 @@ def _whole(p: array.Plan, target: Any, start: int) -> None:
         target[start:] = p.data
 
 
-def _lazily(targets: Sequence[Any], jobs: list[tuple[int, Any]], put: Any) -> dict[tuple[int, int], bytes]:
+def _put(values: Any, target: Any, start: int, place: list[tuple[int, int]]) -> bytes:
+    """Write one block and give its digest."""
+    from twinkit.store.repository import engine
+
+    values = np.asarray(values)
+    region = tuple(slice(a + (start if i == 0 else 0), b + (start if i == 0 else 0)) for i, (a, b) in enumerate(place))
+    with engine(target.path):
+        target[region or ...] = values
+    return digest.block(values)
+
+
+def _here(targets: Sequence[tuple[array.Plan, Any, int, str]]) -> list[np.ndarray]:
     """All lazy blocks in one computation, so that what they share is computed once."""
     import dask
 
-    if not jobs:
-        return {}
-    sources: dict[int, Any] = {}
-    for _, (number, _) in jobs:
-        if number not in sources:
-            p = targets[number][0]
-            blocks = p.data.rechunk(p.chunks) if p.shape else p.data
-            sources[number] = iter(blocks.to_delayed(optimize_graph=True).ravel())
-    values = [next(sources[number]) for _, (number, _) in jobs]
-    client = _client()
-    if client is None:
-        tasks = [dask.delayed(put, pure=False)(n, region, v) for (_, (n, region)), v in zip(jobs, values, strict=True)]
-        done = dask.compute(*tasks, scheduler="threads")
-        return {(i, n): d for (i, (n, _)), d in zip(jobs, done, strict=True)}
-    # Workers compute, this process alone writes: each block is let go as soon as it is on the disk.
+    def put(block: Any, target: Any, start: int, block_info: Any = None) -> np.ndarray:
+        out = np.empty((1,) * np.ndim(block), dtype=object)
+        out[...] = _put(block, target, start, block_info[0]["array-location"])
+        return out
+
+    written = [
+        _cut(p).map_blocks(put, target=target, start=start, chunks=(1,) * len(p.shape), dtype=object, meta=_nothing(p))
+        for p, target, start, _ in targets
+    ]
+    with _theirs():
+        return list(dask.compute(*written, scheduler="threads"))
+
+
+def _on_workers(targets: Sequence[tuple[array.Plan, Any, int, str]]) -> list[np.ndarray]:
+    """Workers compute, this process alone writes: each block is let go as soon as it is on the disk."""
     import distributed
 
-    futures = client.compute(values)
-    order = {f.key: job for f, job in zip(futures, jobs, strict=True)}
-    found = {}
+    jobs: dict[str, tuple[int, int, Any]] = {}
+    futures = []
+    leaves = []
+    for number, (p, _, _, _) in enumerate(targets):
+        regions = [region for row in array.blocks(p.shape, p.chunks) for region in row]
+        blocks = _client().compute(list(_cut(p).to_delayed(optimize_graph=False).ravel()))
+        jobs |= {f.key: (number, i, region) for i, (f, region) in enumerate(zip(blocks, regions, strict=True))}
+        futures += blocks
+        leaves.append(np.empty(array.grid(p.shape, p.chunks), dtype=object))
     waiting = distributed.as_completed(futures)
-    del futures
-    for future in waiting:
-        i, (n, region) = order[future.key]
-        found[i, n] = put(n, region, future.result())
-        future.release()
-    return found
+    del futures, blocks
+    with _theirs():
+        for future in waiting:
+            number, i, region = jobs[future.key]
+            _, target, start, _ = targets[number]
+            leaves[number].ravel()[i] = _put(future.result(), target, start, [(s.start, s.stop) for s in region])
+            future.release()
+    return leaves
+
+
+def _cut(p: array.Plan) -> Any:
+    return p.data.rechunk(p.chunks) if p.shape else p.data
+
+
+def _nothing(p: array.Plan) -> np.ndarray:
+    return np.empty((0,) * len(p.shape), dtype=object)
 
 
 def _client() -> Any:

@@ -87,7 +87,11 @@ def commit(
     repo.reset_branch(branch, new, from_snapshot_id=parent_id)
     settle(root, [f"refs/branch.{branch}/ref.json"])
     row = Row(new, "" if parent is None else parent_id, head, when, message, author, said["changed"])
-    index.add(root, [row])
+    if index.sealed(root):
+        index.add(root, [row])
+    else:
+        # Nothing is built on an index that is missing or was altered.
+        index.rebuild(root, [r for r in map(repository.row, history(repo, root).values()) if r is not None])
     return row
 
 

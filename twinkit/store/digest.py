@@ -146,7 +146,7 @@ def _plain(value: Any, where: str) -> Any:
     if value is None or isinstance(value, bool | str):
         return value
     if isinstance(value, int):
-        if abs(value) >= 2**63:
+        if not -(2**63) <= value < 2**63:
             raise TwinError("whole numbers of 64 bits", found=str(value), hint="write it as text", where=where)
         return value
     if isinstance(value, float):
