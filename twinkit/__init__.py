@@ -30,11 +30,13 @@ _VERBS = {
     "verify": "store",
 }
 _MODULES = (
+    "assimilate",
     "city",
     "contract",
     "datasets",
     "dynamics",
     "lesson",
+    "network",
     "plan",
     "radio",
     "store",
