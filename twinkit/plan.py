@@ -301,6 +301,8 @@ def built(twin: xr.DataTree, chosen: xr.Dataset) -> xr.DataTree:
     """
     make = chosen[list(SITE)].compute()
     ids = [f"new-{c}" for c in make["candidate"].values]
+    if not ids:  # nobody is left to be reached
+        return validate(extend(twin))
     per_site = {k: make[k].values for k in ("x", "y", "height")} | {"kind": np.full(len(ids), "macro", dtype=object)}
     per_site |= _positions(twin, make)
     owners, azimuths = [], []
