@@ -1,4 +1,4 @@
-# mypy: disallow-untyped-defs=False
+# mypy: disallow-untyped-defs=False, check-untyped-defs=False
 # The kernels take their types from Numba.
 """Terrain along paths: bilinear samples of a raster at equal steps.
 

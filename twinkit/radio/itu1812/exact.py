@@ -1,4 +1,4 @@
-# mypy: disallow-untyped-defs=False
+# mypy: disallow-untyped-defs=False, check-untyped-defs=False
 # The kernels take their types from Numba.
 """A profile for every receiver: the whole of P.1812 over a raster, in single or in double precision."""
 

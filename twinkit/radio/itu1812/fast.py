@@ -1,4 +1,4 @@
-# mypy: disallow-untyped-defs=False
+# mypy: disallow-untyped-defs=False, check-untyped-defs=False
 # The kernels take their types from Numba.
 """Arithmetic in single precision that vectorises: logarithm, power of two, arc tangent, and loads that may move.
 

@@ -1,6 +1,6 @@
 """P.1812 for one path: the loss, or every intermediate by its name."""
 
-# mypy: disallow-untyped-defs=False
+# mypy: disallow-untyped-defs=False, check-untyped-defs=False
 # The kernels take their types from Numba; the public functions state theirs.
 
 from __future__ import annotations

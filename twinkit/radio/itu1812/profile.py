@@ -4,7 +4,7 @@
 in km and m as the Recommendation writes them.
 """
 
-# mypy: disallow-untyped-defs=False
+# mypy: disallow-untyped-defs=False, check-untyped-defs=False
 # The kernels take their types from Numba; the public functions state theirs.
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# mypy: disallow-untyped-defs=False
+# mypy: disallow-untyped-defs=False, check-untyped-defs=False
 # The kernels take their types from Numba.
 """What a path of equal steps says of itself, in loops that become vectors: horizons, sums, the largest obstacle.
 

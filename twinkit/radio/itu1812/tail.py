@@ -1,4 +1,4 @@
-# mypy: disallow-untyped-defs=False
+# mypy: disallow-untyped-defs=False, check-untyped-defs=False
 # The kernels take their types from Numba.
 """From what a profile says of a path (thirteen numbers) to its loss: the part of P.1812 that looks at no terrain.
 
