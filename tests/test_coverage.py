@@ -210,7 +210,9 @@ import resource, sys
 import numpy as np, xarray as xr, dask
 import twinkit as tk
 from twinkit import radio, city
-import icechunk, zarr, scipy.spatial, distributed
+# the package is lazy: what it imports and compiles is no memory of the stage
+import pyproj, zarr, dask.array, dask.graph_manipulation
+radio.coverage, city.share, radio.free_space(np.full(4, 1e3), frequency=1e9)
 pixels, sites, how = int(sys.argv[1]), 60, sys.argv[2]
 
 def peak():
