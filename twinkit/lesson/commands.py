@@ -150,7 +150,7 @@ def pack(
     names: Names = None,
     place: Place = LESSONS,
     out: Out = Path("out"),
-    target: Annotated[str, typer.Option("--for", help="linux-3.11, win-3.12, mac-3.13, mac-intel-3.12, ...")] = "",
+    target: Annotated[str, typer.Option("--for", help="linux-3.11, linux-arm-3.12, win-3.12, mac-3.13")] = "",
     region: Annotated[list[str] | None, typer.Option(help="Ready-made twins (may be given more than once).")] = None,
 ) -> None:
     """Make one zip that installs and runs the lessons without a network."""
