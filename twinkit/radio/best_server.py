@@ -16,17 +16,24 @@ import numpy as np
 from twinkit.contract import physics
 from twinkit.error import TwinError, close_to
 from twinkit.radio.antenna import isotropic, sector
+from twinkit.radio.entry_loss import entry_loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["ANTENNAS", "Model", "Network", "model_of", "network", "resource_element_power", "strongest"]
+__all__ = [
+    "ANTENNAS", "ENTRY", "QUANTITIES", "Model", "Network", "asked", "levels", "model_of", "named", "network",
+    "resource_element_power", "strongest",
+]  # fmt: skip
 
 ANTENNAS: dict[str, Callable[..., Any]] = {"omni": isotropic, "sector": sector}
 """What a cell's ``antenna`` may name: gain [dBi] of azimuth off boresight, elevation and, if it takes one, downtilt."""
 
 QUANTITIES = ("distance", "ground_distance", "frequency", "transmitter_height", "receiver_height")
 """What a path loss model may ask for by the names of its parameters."""
+
+ENTRY = ("frequency", "elevation")
+"""What a loss into buildings may ask for."""
 
 # Subcarriers fill this share of a channel: 50 x 12 x 15 kHz in 10 MHz (TS 36.101, Table 5.6-1).
 OCCUPIED = 0.9
@@ -190,12 +197,17 @@ class Model:
     valid: Mapping[str, tuple[float, float]]
     why: str
     grows: bool
+    entry: Callable[..., Any] | None = None
 
     @property
     def name(self) -> str:
         """Its dotted name, for provenance."""
-        inner = getattr(self.function, "func", self.function)
-        return f"{getattr(inner, '__module__', '')}.{getattr(inner, '__qualname__', repr(inner))}"
+        return named(self.function)
+
+    @property
+    def chosen(self) -> str:
+        """What was set beforehand by `functools.partial`, for the assumptions."""
+        return _chosen(self.function)
 
     def reach(self, quantity: str) -> tuple[float, float]:
         """Least and greatest ``ground_distance`` or ``distance`` [m] for which it has an answer."""
@@ -211,7 +223,41 @@ class Model:
         }
         if "distance" in self.asks:
             given["distance"] = np.maximum(np.hypot(ground_distance, drop), self.reach("distance")[0])
-        loss = np.asarray(self.function(**{n: given[n] for n in self.asks}), dtype=float)
+        return self.checked(self.function(**{n: given[n] for n in self.asks}), ground_distance, frequency)
+
+    def losses(
+        self,
+        network: Network,
+        site: int,
+        frequency: float,
+        away: np.ndarray,
+        drop: np.ndarray,
+        some: np.ndarray | None,  # noqa: ARG002 - a model over terrain asks where the pixels are
+        needed: np.ndarray | None,  # noqa: ARG002 - and leaves some out
+    ) -> np.ndarray:
+        """Loss [dB] from a mast to the pixels `some` (all where None); +inf will do where it is not `needed`."""
+        return self.loss(away, drop, frequency, network.height[site])
+
+    def floor(
+        self,
+        away: np.ndarray,  # noqa: ARG002 - a model over terrain has a floor that grows with distance
+        frequency: float,  # noqa: ARG002
+    ) -> np.ndarray | None:
+        """A loss [dB] below which the model's cannot fall, where one is known without computing it."""
+        return None
+
+    def entered(self, loss: np.ndarray, away: np.ndarray, drop: np.ndarray, frequency: float) -> np.ndarray:
+        """The loss [dB] with that of the way into a building, if there is one."""
+        if self.entry is None:
+            return loss
+        given = {"frequency": frequency}
+        if "elevation" in inspect.signature(self.entry).parameters:
+            given["elevation"] = np.degrees(np.arctan2(-drop, np.maximum(away, 1e-9)))
+        return loss + self.checked(self.entry(**given), away, frequency)
+
+    def checked(self, answer: Any, ground_distance: np.ndarray, frequency: float) -> np.ndarray:
+        """What a function answered, if it is a loss for every distance."""
+        loss = np.asarray(answer, dtype=float)
         if loss.shape not in ((), ground_distance.shape):
             raise TwinError(
                 "a loss for every distance",
@@ -230,43 +276,70 @@ class Model:
         return loss
 
 
-def model_of(path_loss: Any, receiver_height: float) -> Model:
+def named(function: Any) -> str:
+    """Dotted name of a function, whatever `functools.partial` set beforehand."""
+    inner = getattr(function, "func", function)
+    return f"{getattr(inner, '__module__', '')}.{getattr(inner, '__qualname__', repr(inner))}"
+
+
+def _chosen(function: Any) -> str:
+    """What `functools.partial` set beforehand, in words."""
+    chosen = getattr(function, "keywords", {})
+    words = {k: named(v) if callable(v) else f"{v:g}" if isinstance(v, float) else f"{v}" for k, v in chosen.items()}
+    return ", ".join(f"{k} {v}" for k, v in sorted(words.items()))
+
+
+def model_of(path_loss: Any, receiver_height: float, entry: Callable[..., Any] | None = None) -> Model:
     """What a path loss function asks for and promises, or why it cannot be used."""
-    if not callable(path_loss):
-        raise TwinError(
-            "a path loss function",
-            found=f"{path_loss!r}",
-            hint="pass the function itself: path_loss=tk.radio.free_space",
-            where="path_loss",
-        )
-    try:
-        parameters = inspect.signature(path_loss).parameters.values()
-    except ValueError:
-        raise TwinError(
-            "a path loss function with named parameters", found=repr(path_loss), hint="wrap it in a def",
-            where="path_loss",
-        ) from None  # fmt: skip
-    asks = tuple(p.name for p in parameters if p.name in QUANTITIES and p.kind is not p.POSITIONAL_ONLY)
-    for p in parameters:
-        if p.name not in asks and p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
-            near = close_to(p.name, QUANTITIES)
-            raise TwinError(
-                f"a model of {', '.join(QUANTITIES)}",
-                found=f"a parameter '{p.name}' without a default",
-                hint=f"name it {near}" if near else f"set it: functools.partial(model, {p.name}=...)",
-                where="path_loss",
-            )
-    if not asks:
-        raise TwinError(
-            f"a model of {', '.join(QUANTITIES)}",
-            found="a function of none of them",
-            hint="name its parameters so: def mine(distance, *, frequency)",
-            where="path_loss",
-        )
+    asks = asked(path_loss, QUANTITIES)
     inner = getattr(path_loss, "func", path_loss)
     valid = getattr(inner, "valid", {})
     grows = getattr(inner, "grows_with", "") in ("distance", "ground_distance")
-    return Model(path_loss, asks, float(receiver_height), valid, getattr(inner, "why", ""), grows)
+    if entry is not None:
+        # only of our own function is it known that a level path is the easiest way in
+        grows = grows and (getattr(entry, "func", entry) is entry_loss or "elevation" not in asked(entry, ENTRY))
+    return Model(path_loss, asks, float(receiver_height), valid, getattr(inner, "why", ""), grows, entry)
+
+
+def asked(function: Any, known: tuple[str, ...], where: str = "path_loss") -> tuple[str, ...]:
+    """Which of the known quantities a function names as parameters; all others must have a value already.
+
+    Errors
+    ------
+    TwinError
+        No function, one of nothing that is known, or a parameter without a value.
+    """
+    if not callable(function):
+        raise TwinError(
+            "a path loss function" if where == "path_loss" else f"a function for {where}",
+            found=f"{function!r}",
+            hint="pass the function itself: path_loss=tk.radio.free_space",
+            where=where,
+        )
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:
+        raise TwinError(
+            "a function with named parameters", found=repr(function), hint="wrap it in a def", where=where
+        ) from None
+    asks = tuple(p.name for p in parameters if p.name in known and p.kind is not p.POSITIONAL_ONLY)
+    for p in parameters:
+        if p.name not in asks and p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
+            near = close_to(p.name, known)
+            raise TwinError(
+                f"a model of {', '.join(known)}",
+                found=f"a parameter '{p.name}' without a default",
+                hint=f"name it {near}" if near else f"set it: functools.partial(model, {p.name}=...)",
+                where=where,
+            )
+    if not asks:
+        raise TwinError(
+            f"a model of {', '.join(known)}",
+            found="a function of none of them",
+            hint="name its parameters so: def mine(distance, *, frequency)",
+            where=where,
+        )
+    return asks
 
 
 # ---------------------------------------------------------------- one pass over some pixels
@@ -294,18 +367,45 @@ def strongest(
     server : array (n,), int32
     """
     server = np.full(ground.shape, -1, np.int32)
-    stop, end = model.reach("ground_distance")[1], model.reach("distance")[1]
-    # the straight line is never shorter than its ground track
-    beams = _loudest_first(network, model, y, x, min(stop, end))
-    if not beams or beams[0][0] + MARGIN < floor:
-        return np.full(ground.shape, np.nan, np.float32), server
     best = np.full(ground.shape, floor, np.float32)
+    for cell, some, level in levels(network, model, ground, y, x, weakest=best):
+        if some is None:
+            better = (level > best) | ((level == best) & (cell < server))
+            np.copyto(best, level, where=better)
+            np.copyto(server, np.int32(cell), where=better)
+        else:
+            better = (level > best[some]) | ((level == best[some]) & (cell < server[some]))
+            best[some[better]], server[some[better]] = level[better], cell
+    best[server < 0] = np.nan
+    return best, server
+
+
+def levels(
+    network: Network,
+    model: Model,
+    ground: np.ndarray,
+    y: np.ndarray,
+    x: np.ndarray,
+    *,
+    weakest: np.ndarray | None = None,
+) -> Iterator[tuple[int, np.ndarray | None, np.ndarray]]:
+    """What each cell lays on some pixels: its position, the pixels (all where None) and the level [dBm] there.
+
+    Parameters
+    ----------
+    network, model, ground, y, x
+        As for `strongest`.
+    weakest : array (n,) [dBm], optional
+        Looked at anew before each mast: levels that provably stay below are left out, or are -inf.
+    """
+    stop, end = model.reach("ground_distance")[1], model.reach("distance")[1]
     known = np.isfinite(ground)
     altitude = ground + model.receiver_height
-    for ceiling, site, frequency, cells in beams:
+    # the straight line is never shorter than its ground track
+    for ceiling, site, frequency, cells in _loudest_first(network, model, y, x, min(stop, end)):
         # Exact: what cannot beat the weakest pixel beats none.
-        if ceiling + MARGIN < best.min(where=known, initial=np.inf):
-            break
+        if weakest is not None and ceiling + MARGIN < weakest.min(where=known, initial=np.inf):
+            return
         dx, dy = x - network.x[site], y - network.y[site]
         away = np.sqrt(dx * dx + dy * dy)
         drop = altitude - (network.ground[site] + network.height[site])
@@ -319,25 +419,33 @@ def strongest(
             if some.size == 0:
                 continue
             dx, dy, away, drop = dx[some], dy[some], away[some], drop[some]
-        loss = model.loss(away, drop, frequency, network.height[site])
         bearing = elevation = None
+        gains: list[Any] = []
         for cell in cells:
-            level: Any = network.power[cell] - loss
             pattern = network.patterns[network.antenna[cell]]
-            if pattern is not isotropic:
-                if bearing is None:
-                    bearing, elevation = np.degrees(np.arctan2(dx, dy)), np.degrees(np.arctan2(drop, away))
-                level = level + _gain(pattern, bearing - network.azimuth[cell], elevation, network.downtilt[cell])
-            level = np.broadcast_to(np.float32(level), away.shape)
-            if some is None:
-                better = (level > best) | ((level == best) & (cell < server))
-                np.copyto(best, level, where=better)
-                np.copyto(server, np.int32(cell), where=better)
-            else:
-                better = (level > best[some]) | ((level == best[some]) & (cell < server[some]))
-                best[some[better]], server[some[better]] = level[better], cell
-    best[server < 0] = np.nan
-    return best, server
+            if pattern is isotropic:
+                gains.append(None)
+                continue
+            if bearing is None:
+                bearing, elevation = np.degrees(np.arctan2(dx, dy)), np.degrees(np.arctan2(drop, away))
+            gains.append(_gain(pattern, bearing - network.azimuth[cell], elevation, network.downtilt[cell]))
+        needed = None
+        if weakest is not None:
+            floor = model.floor(away, frequency)
+            if floor is not None:
+                floor = model.entered(floor, away, drop, frequency)
+                most = [network.power[c] + (0.0 if g is None else g) for c, g in zip(cells, gains, strict=True)]
+                reached = functools.reduce(np.maximum, most) - floor + MARGIN
+                needed = reached >= (weakest if some is None else weakest[some])
+                if not needed.any():
+                    continue
+        loss = model.losses(network, site, frequency, away, drop, some, needed)
+        loss = model.entered(loss, away, drop, frequency)
+        for cell, gain in zip(cells, gains, strict=True):
+            level: Any = network.power[cell] - loss
+            if gain is not None:
+                level = level + gain
+            yield cell, some, np.broadcast_to(np.float32(level), away.shape)
 
 
 def _gain(pattern: Callable[..., Any], azimuth: Any, elevation: Any, downtilt: float) -> Any:
@@ -373,7 +481,9 @@ def _loudest_first(
             continue
         ceiling = math.inf
         if model.grows and gap >= NEAR:
-            least = float(model.loss(np.array([gap]), np.zeros(1), frequency, network.height[site]).min())
+            nearest, level = np.array([gap]), np.zeros(1)
+            loss = model.loss(nearest, level, frequency, network.height[site])
+            least = float(model.entered(loss, nearest, level, frequency).min())
             ceiling = max(network.power[c] + _peak(network, c) for c in cells) - least
         beams.append((ceiling, site, frequency, cells))
     return sorted(beams, key=lambda beam: -beam[0])
