@@ -194,8 +194,10 @@ def _references(root: pathlib.Path, faults: list[str]) -> dict[str, str]:
         faults.append(f"{record.SEAL} was altered")
         sealed = {"references": now}
     else:
-        if sealed["index"] != record.index_digest(root):
-            faults.append(f"{index.INDEX} was altered or is missing")
+        for key, name in record.SEALED.items():
+            found = record.file_digests(root, [name])[name]
+            if sealed[key] != found:
+                faults.append(f"{name} {'was altered' if found else 'is missing'}")
     for name in sorted(set(now) | set(sealed["references"])):
         word, _, what = name.partition(".")
         was, stands = sealed["references"].get(name), now.get(name)

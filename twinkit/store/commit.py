@@ -44,13 +44,13 @@ def changing(root: pathlib.Path, **what: str) -> Iterator[Any]:
         try:
             with repository.engine(root):
                 yield repo
+                record.seal(root, what["reference"])
+                lock.finish(root)
         except BaseException:
             # Also for an interrupt from the keyboard: tidy up what nobody refers to.
             with contextlib.suppress(Exception):
                 recover(root)
             raise
-        record.seal(root, what["reference"])
-        lock.finish(root)
 
 
 def commit(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["INDEX", "Row", "line", "rebuild", "sealed"]
 
-INDEX = "twinkit/index.sqlite"
+INDEX = record.INDEX
 TABLE = """
 create table if not exists commits (
     id text primary key, parent text, head text not null, at integer not null,
@@ -90,7 +90,8 @@ def drop(root: pathlib.Path) -> None:
 def sealed(root: pathlib.Path) -> bool:
     """Whether the index is byte for byte the one that was sealed last."""
     try:
-        return bool(record.read(root / record.SEAL)["index"] == record.index_digest(root) != "")
+        said = record.read(root / record.SEAL)["index"]
+        return bool(said) and said == record.file_digests(root, [INDEX])[INDEX]
     except (FileNotFoundError, record.Damaged, KeyError):
         return False
 

@@ -42,6 +42,9 @@ RECORDS = "twinkit/records"
 SEAL = "twinkit/seal.json"
 IDENTITY = "twinkit/store.json"
 HORIZON = "twinkit/horizon.json"
+INDEX = "twinkit/index.sqlite"
+SEALED = {"horizon": HORIZON, "index": INDEX}
+"""Files that change in place, and where the seal holds their digests; "" for one that there is not."""
 
 
 class Damaged(Exception):  # noqa: N818 - a finding of verify, never raised at a user
@@ -185,11 +188,8 @@ def seal(root: pathlib.Path, *moved: str) -> None:
     except (FileNotFoundError, Damaged):
         before = now
     stand = {**before, **{name: now[name] for name in moved if name in now}}
-    write(root / SEAL, {"index": index_digest(root), "references": stand})
-
-
-def index_digest(root: pathlib.Path) -> str:
-    return file_digests(root, ["twinkit/index.sqlite"])["twinkit/index.sqlite"]
+    kept = {key: file_digests(root, [name])[name] for key, name in SEALED.items()}
+    write(root / SEAL, {**kept, "references": stand})
 
 
 def identity(root: pathlib.Path, *, newest: int) -> dict[str, Any]:

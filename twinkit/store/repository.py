@@ -44,8 +44,8 @@ def engine(where: pathlib.Path) -> Iterator[None]:
         if any(sign in whole for sign in ("No space left", "os error 28", "Disk quota", "File too large")):
             raise TwinError(
                 "room on the disk",
-                found="none left; nothing was changed in the store",
-                hint="free some space and try again",
+                found="none left",
+                hint="free some space and try again; what was committed before is whole",
                 where=str(where),
             ) from None
         raise TwinError(
