@@ -60,6 +60,7 @@ _WHERE = {
     "sector": "antenna",
     "shadow_fading": "shadowing",
     "sweep": "itu1812.area",
+    "terrain_profile": "itu1812.area",
     "terrestrial_clutter": "clutter_loss",
     "uma": "tr38901",
     "uma_los": "tr38901",

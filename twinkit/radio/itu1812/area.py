@@ -25,14 +25,14 @@ from twinkit.radio.itu1812 import exact as exact_kernel
 from twinkit.radio.itu1812 import scan
 from twinkit.radio.itu1812 import sweep as sweep_kernel
 from twinkit.radio.itu1812.path import POLARISATIONS, STANDARD_GRADIENT, STANDARD_REFRACTIVITY
-from twinkit.radio.itu1812.profile import COASTAL, INLAND, LEAST_LENGTH, MOST_LENGTH, SEA_ZONE
+from twinkit.radio.itu1812.profile import COASTAL, INLAND, LEAST_LENGTH, MOST_LENGTH, SEA_ZONE, profile
 from twinkit.radio.itu1812.propagation import inverse_normal
 from twinkit.radio.itu1812.tail import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Raster", "exact", "raster", "sweep"]
+__all__ = ["Raster", "exact", "raster", "sweep", "terrain_profile"]
 
 WHY = "ITU-R P.1812-8, section 1"
 VALID, NEAR, BEYOND = 0, 1, 2
@@ -247,7 +247,7 @@ def _task(
     within(radius, LEAST_LENGTH, math.inf, name="radius", unit="m", why=WHY)
     _on_terrain(terrain, columns, rows, "receivers")
     reach = math.hypot(np.abs(columns - tx).max(), np.abs(rows - ty).max())
-    farthest = min(radius, reach)
+    farthest = min(radius, reach + 1.0)
     if farthest > MOST_LENGTH:
         raise TwinError("paths up to 3000 km", found=f"{farthest / 1e3:.0f} km", hint="limit radius", where="radius")
     margin = -inverse_normal(choices["location_percentage"] / 100.0) * choices["location_deviation"]
@@ -269,7 +269,7 @@ def _task(
         float(choices["receiver_height"]),
         columns,
         rows,
-        farthest + 1.0,
+        farthest,
         float(step),
         choice,
         float(choices["frequency"]),
@@ -350,6 +350,73 @@ def _finished(task: _Task, losses: np.ndarray, near: Callable[..., Any], method:
             "validity": (("y", "x"), validity, said | {"flag_meanings": "p1812 near_model beyond_radius"}),
         },
         coords={"y": ("y", task.y, {"units": "m"}), "x": ("x", task.x, {"units": "m"})},
+    )
+
+
+def terrain_profile(
+    surface: xr.Dataset | Raster,
+    *,
+    transmitter: tuple[float, float],
+    receiver: tuple[float, float],
+    step: float = 30.0,
+) -> xr.Dataset:
+    """The path between two points of a surface, as `p1812` reads it and as `exact` samples it.
+
+    Parameters
+    ----------
+    surface : Dataset (y, x) or Raster
+    transmitter, receiver : (x, y) [m]
+        In the CRS of the surface.
+    step : float [m]
+        Longest distance between two points; there are ceil(d / step) equal ones.
+
+    Returns
+    -------
+    Dataset (distance)
+        From `profile`: ground_height [m] (bilinear), clutter_height [m] and zone (of the nearest pixel).
+
+    Errors
+    ------
+    TwinError
+        A point off the terrain, or a path outside 250 m to 3000 km.
+
+    Examples
+    --------
+    >>> axis = np.arange(0.0, 3001.0, 30.0)
+    >>> ramp = xr.Dataset({"ground_height": (("y", "x"), axis / 10 * np.ones((101, 1)))}, {"y": axis, "x": axis})
+    >>> path = terrain_profile(ramp, transmitter=(0, 1000), receiver=(2000, 1000), step=500)
+    >>> path.ground_height.values
+    array([  0.,  50., 100., 150., 200.])
+
+    References
+    ----------
+    ITU-R P.1812-8, section 3.2.
+    """
+    terrain = surface if isinstance(surface, Raster) else raster(surface)
+    within(step, 1.0, 1e5, name="step", unit="m")
+    (tx, ty), (rx, ry) = transmitter, receiver
+    for name, (px, py) in (("transmitter", transmitter), ("receiver", receiver)):
+        _on_terrain(terrain, np.array([px], float), np.array([py], float), name)
+    length = math.hypot(rx - tx, ry - ty)
+    within(length, LEAST_LENGTH, MOST_LENGTH, name="path", unit="m", why=WHY)
+    steps = max(math.ceil(length / step - 1e-9), 1)
+    along = np.arange(steps + 1) / steps
+    x, y = terrain.place(tx + (rx - tx) * along, ty + (ry - ty) * along)
+    i = np.clip(np.floor(x).astype(int), 0, terrain.x.size - 2)
+    j = np.clip(np.floor(y).astype(int), 0, terrain.y.size - 2)
+    shape = (terrain.y.size, terrain.x.size)
+    ground = terrain.ground.reshape(shape).astype(float, copy=False)
+    low = ground[j, i] + (x - i) * (ground[j, i + 1] - ground[j, i])
+    high = ground[j + 1, i] + (x - i) * (ground[j + 1, i + 1] - ground[j + 1, i])
+    pixel = (
+        np.clip(np.floor(y + 0.5).astype(int), 0, shape[0] - 1),
+        np.clip(np.floor(x + 0.5).astype(int), 0, shape[1] - 1),
+    )
+    return profile(
+        length * along,
+        low + (y - j) * (high - low),
+        clutter_height=terrain.clutter.reshape(shape)[pixel].astype(float) if terrain.clutter.size else None,
+        zone=terrain.zone.reshape(shape)[pixel] if terrain.zone.size > 1 else int(terrain.zone[0]),
     )
 
 

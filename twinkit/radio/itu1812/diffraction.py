@@ -76,6 +76,8 @@ def bullington(d, g, transmitter, receiver, earth, frequency):
 @njit(cache=True, inline="always")
 def equivalent_edge(forward, back, transmitter, receiver, total, wavelength):
     """Parameter of the edge where the two horizon lines meet, equations (18) to (20); slopes in m/km."""
+    if not forward + back > 0.0:
+        return 0.0  # the ray grazes the ground without an angle
     at = (receiver - transmitter + back * total) / (forward + back)
     rest = total - at
     clear = transmitter + forward * at - (transmitter * rest + receiver * at) / total

@@ -200,6 +200,8 @@ def edge(start_slope, end_slope, start_height, end_height, n, scale):
     `scale` is sqrt(0.002 / (wavelength step)): the parameter is scale times height by sqrt(i (n - i) / n).
     """
     at = (end_height - start_height + end_slope * n) / (start_slope + end_slope)
+    # the lines meet between the horizons; where the ray only grazes, the quotient is all rounding
+    at = min(max(at, F(0.5)), n - F(0.5))
     rest = n - at
     over = start_height + start_slope * at - (start_height * rest + end_height * at) / n
     return over * scale * math.sqrt(n / (at * rest))

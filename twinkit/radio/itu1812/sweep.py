@@ -272,8 +272,9 @@ def area(
     per_metre = kind(1.0 / step)
     scale = kind(math.sqrt(0.002 / (wavelength * s)))
     most = ramp.size - 2 * BLOCK
-    h = np.empty(most + 2 * BLOCK, ground.dtype)
-    g = np.empty(most + 2 * BLOCK, ground.dtype)
+    # blocks are read to their end, so that what lies beyond the samples must at least be numbers
+    h = np.zeros(most + 2 * BLOCK, ground.dtype)
+    g = np.zeros(most + 2 * BLOCK, ground.dtype)
     plain = np.zeros(most + 2 * BLOCK)
     weighted = np.zeros(most + 2 * BLOCK)
     stack_x = np.empty(most + 2 * BLOCK, ground.dtype)
