@@ -45,7 +45,9 @@ Then:
 def command(function: Callable[..., None]) -> Callable[..., None]:
     """Register a command whose help keeps the lines of its examples: the indented paragraphs of the docstring."""
     paragraphs = (inspect.getdoc(function) or "").split("\n\n")
-    kept = ["\b\n" + p if p.startswith("    ") else p for p in paragraphs]
+    # getdoc leaves examples without an indent where nothing but them follows the first line
+    lines = ["    " + p.replace("\n", "\n    ") if p.startswith("twinkit ") else p for p in paragraphs]
+    kept = ["\b\n" + p if p.startswith("    ") else p for p in lines]
     return app.command(help="\n\n".join(kept))(function)
 
 
