@@ -143,12 +143,12 @@ def workers():
     """
     dask = pytest.importorskip("dask")
     distributed = pytest.importorskip("distributed")
-    # a loaded machine takes its time to start two interpreters
+    # a loaded machine takes its time to start two interpreters; port 0, because another test run may hold 8787
     patience = {"distributed.comm.timeouts.connect": "120s", "distributed.comm.timeouts.tcp": "120s"}
     with (
         dask.config.set({**patience, "distributed.admin.tick.limit": "120s"}),
         distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, host="127.0.0.1"
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", host="127.0.0.1"
         ) as cluster,
         distributed.Client(cluster, timeout=120, set_as_default=False) as client,
     ):
