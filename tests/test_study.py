@@ -569,3 +569,52 @@ def test_a_missing_or_damaged_golden_file_is_one_message(done, tmp_path, text, w
         (tmp_path / "g.json").write_text(text, encoding="utf-8")
     with pytest.raises(TwinError, match=words):
         study.compare(run, tmp_path / "g.json")
+
+
+# ---------------------------------------------------------------- the report
+
+
+def executed(tmp_path, *outputs):
+    book = nbformat.v4.new_notebook()
+    book.cells = [
+        nbformat.v4.new_markdown_cell("# Who &lt;is&gt; covered?\n\n| a | b |\n|---|---|\n| 1 | 2 |"),
+        nbformat.v4.new_code_cell("secret = 1 < 2", outputs=list(outputs)),
+    ]
+    nbformat.write(book, tmp_path / "n.ipynb")
+    return tmp_path / "n.ipynb"
+
+
+def test_a_report_folds_the_code_and_shows_the_richest_output(tmp_path):
+    bundles = [
+        {"text/html": "<table><tr><td>rich</td></tr></table>", "text/plain": "poor"},
+        {"image/png": "iVBORw0KGgo=", "text/plain": "Figure: 3 masts"},
+        {"text/markdown": "> a **box**"},
+        {study.MIME: {"version": 1, "results": {"x": 1}}, "text/plain": "for machines"},
+    ]
+    outputs = [nbformat.v4.new_output("display_data", data=b) for b in bundles]
+    outputs.append(nbformat.v4.new_output("stream", name="stderr", text="a warning"))
+    path = study.report(executed(tmp_path, *outputs), tmp_path / "r.html", subject="A & B", cards={"people": "<3"})
+    page = path.read_text(encoding="utf-8")
+    assert "<title>A &amp; B: Who &lt;is&gt; covered?</title>" in page
+    assert "<details><summary>code</summary><pre><code>secret = 1 &lt; 2</code></pre></details>" in page
+    assert "rich" in page
+    assert "poor" not in page
+    assert '<img alt="Figure: 3 masts" src="data:image/png;base64,iVBORw0KGgo=">' in page
+    assert "<strong>box</strong>" in page
+    assert "for machines" not in page
+    assert "a warning" not in page
+    assert "<td>1</td>" in page
+    assert "<b>&lt;3</b><span>people</span>" in page
+
+
+def test_a_persian_report_reads_from_the_right(tmp_path):
+    page = study.report(executed(tmp_path), tmp_path / "r.html", language="fa").read_text(encoding="utf-8")
+    assert '<html lang="fa" dir="rtl">' in page
+
+
+def test_a_report_of_no_notebook_is_one_message(tmp_path):
+    (tmp_path / "n.ipynb").write_text("{}")
+    with pytest.raises(TwinError, match="an executed notebook"):
+        study.report(tmp_path / "n.ipynb", tmp_path / "r.html")
+    with pytest.raises(TwinError, match="can be written"):
+        study.report(executed(tmp_path), tmp_path / "n.ipynb" / "r.html")

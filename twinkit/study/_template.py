@@ -16,6 +16,7 @@ import io
 import json
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ def main() -> None:
         if "warm" in request:
             answer: dict[str, Any] = {"safe": warmed(request["warm"])}
         elif "fork" in request:
-            pid = os.fork()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons count jemalloc's thread too
+                pid = os.fork()
             if pid == 0:
                 reply.close()
                 detached(request["fork"]["env"], request["fork"]["cwd"])
