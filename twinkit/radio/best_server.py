@@ -22,9 +22,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 __all__ = [
-    "ANTENNAS", "ENTRY", "QUANTITIES", "Model", "Network", "asked", "levels", "model_of", "named", "network",
-    "resource_element_power", "strongest",
-]  # fmt: skip
+    "ANTENNAS",
+    "ENTRY",
+    "QUANTITIES",
+    "Model",
+    "Network",
+    "asked",
+    "chosen",
+    "level_is_least",
+    "levels",
+    "model_of",
+    "named",
+    "network",
+    "resource_element_power",
+    "strongest",
+]
 
 ANTENNAS: dict[str, Callable[..., Any]] = {"omni": isotropic, "sector": sector}
 """What a cell's ``antenna`` may name: gain [dBi] of azimuth off boresight, elevation and, if it takes one, downtilt."""
@@ -124,6 +136,7 @@ def network(
     antenna: Any,
     patterns: Mapping[str, Callable[..., Any]],
     subcarrier_spacing: float,
+    within: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Network:
     """Sites and cells checked and joined: each cell knows its mast's position, and its power a resource element."""
     ids = np.arange(len(cell_site)) if cell is None else cell
@@ -150,6 +163,9 @@ def network(
     used = np.unique(at)
     for name, values in (("x", site_x), ("y", site_y), ("height", site_height)):
         _check_known(np.asarray(values)[used], f"sites/{name}", "site", np.asarray(site)[used])
+    if within is not None:
+        for axis, name, values in ((within[0], "y", site_y), (within[1], "x", site_x)):
+            _check_on_map(np.asarray(values, float)[used], axis, name, np.asarray(site)[used])
     if np.isnan(site_ground[used]).any():
         bad = np.asarray(site)[used][np.isnan(site_ground[used])][0]
         raise TwinError(
@@ -174,6 +190,18 @@ def network(
         antenna=np.asarray(antenna, dtype=object).astype(str),
         patterns=patterns,
     )
+
+
+def _check_on_map(values: np.ndarray, axis: np.ndarray, name: str, ids: np.ndarray) -> None:
+    half = 0.5 * (axis[1] - axis[0])
+    off = (values < axis[0] - half) | (values > axis[-1] + half)
+    if off.any():
+        raise TwinError(
+            f"masts on the terrain, {name} from {axis[0]:g} to {axis[-1]:g} m",
+            found=f"site '{ids[off][0]}' at {name} = {values[off][0]:g} m",
+            hint="check that sites and surface are in the twin's CRS; drop the site, or take more terrain",
+            where=f"sites/{name}",
+        )
 
 
 def _check_known(values: Any, where: str, dim: str, ids: Any) -> None:
@@ -207,7 +235,7 @@ class Model:
     @property
     def chosen(self) -> str:
         """What was set beforehand by `functools.partial`, for the assumptions."""
-        return _chosen(self.function)
+        return chosen(self.function)
 
     def reach(self, quantity: str) -> tuple[float, float]:
         """Least and greatest ``ground_distance`` or ``distance`` [m] for which it has an answer."""
@@ -282,23 +310,31 @@ def named(function: Any) -> str:
     return f"{getattr(inner, '__module__', '')}.{getattr(inner, '__qualname__', repr(inner))}"
 
 
-def _chosen(function: Any) -> str:
+def chosen(function: Any) -> str:
     """What `functools.partial` set beforehand, in words."""
-    chosen = getattr(function, "keywords", {})
-    words = {k: named(v) if callable(v) else f"{v:g}" if isinstance(v, float) else f"{v}" for k, v in chosen.items()}
+    choices = getattr(function, "keywords", {})
+    words = {k: named(v) if callable(v) else f"{v:g}" if isinstance(v, float) else f"{v}" for k, v in choices.items()}
     return ", ".join(f"{k} {v}" for k, v in sorted(words.items()))
 
 
-def model_of(path_loss: Any, receiver_height: float, entry: Callable[..., Any] | None = None) -> Model:
+def model_of(
+    path_loss: Any, receiver_height: float, entry: Callable[..., Any] | None = None, *, farthest: float | None = None
+) -> Model:
     """What a path loss function asks for and promises, or why it cannot be used."""
     asks = asked(path_loss, QUANTITIES)
     inner = getattr(path_loss, "func", path_loss)
-    valid = getattr(inner, "valid", {})
+    valid = dict(getattr(inner, "valid", {}))
+    if farthest is not None:
+        start, stop = valid.get("ground_distance", (0.0, math.inf))
+        valid["ground_distance"] = (start, min(stop, farthest))
     grows = getattr(inner, "grows_with", "") in ("distance", "ground_distance")
-    if entry is not None:
-        # only of our own function is it known that a level path is the easiest way in
-        grows = grows and (getattr(entry, "func", entry) is entry_loss or "elevation" not in asked(entry, ENTRY))
+    grows = grows and (entry is None or level_is_least(entry))
     return Model(path_loss, asks, float(receiver_height), valid, getattr(inner, "why", ""), grows, entry)
+
+
+def level_is_least(entry: Callable[..., Any]) -> bool:
+    """Whether a level path is known to be the easiest way into a building: of our own function alone."""
+    return getattr(entry, "func", entry) is entry_loss or "elevation" not in asked(entry, ENTRY, "entry")
 
 
 def asked(function: Any, known: tuple[str, ...], where: str = "path_loss") -> tuple[str, ...]:

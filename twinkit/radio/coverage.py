@@ -8,28 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from twinkit.contract import contract, within
-from twinkit.error import TwinError
-from twinkit.radio.best_server import ANTENNAS, Model, Network, model_of, network, strongest
-from twinkit.twin import tiles
+from twinkit.contract import contract, stamp, within
+from twinkit.radio.best_server import Model, Network, chosen, model_of, named, strongest
+from twinkit.radio.tiling import READS, answers, at_most, check_axes, ground_at_masts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["READS", "at_most", "check_axes", "coverage", "ground_at_masts"]
-
-# Edge of one pass [pixels]: a dozen float64 arrays of its square stay in the second-level cache.
-PASS = 128
-TILE = 1024
+__all__ = ["READS", "at_most", "check_axes", "coverage", "ground_at_masts", "model_for"]
 
 RECORD = np.dtype([("rsrp", np.float32), ("server", np.int32)])
-
-
-READS = (
-    *("sites/x", "sites/y", "sites/height"),
-    *("cells/site", "cells/azimuth", "cells/downtilt", "cells/frequency", "cells/bandwidth", "cells/transmit_power"),
-    *("cells/antenna", "surface/ground_height"),
-)
+OVER_TERRAIN = np.dtype([("rsrp", np.float32), ("server", np.int32), ("validity", np.int8)])
 
 
 @contract(reads=READS, gives=["rsrp", "server"])
@@ -37,6 +26,10 @@ def coverage(
     twin: xr.DataTree,
     *,
     path_loss: Callable[..., Any],
+    paths: Callable[..., Any] | None = None,
+    near: Callable[..., Any] | None = None,
+    entry: Callable[..., Any] | None = None,
+    farthest: float | None = None,
     receiver_height: float = 1.5,
     subcarrier_spacing: float = 15e3,
     antennas: Mapping[str, Callable[..., Any]] | None = None,
@@ -55,6 +48,22 @@ def coverage(
         line between the antennas], ``ground_distance`` [m], ``frequency`` [Hz], ``transmitter_height`` and
         ``receiver_height`` [m above ground]. ``def mine(distance, *, frequency): ...`` is enough. Further parameters
         need defaults; `functools.partial` sets them.
+
+        A model over terrain asks besides for ``profile`` (one path, a Dataset as `profile` makes it), or for
+        ``heights`` (path, sample) [m] and ``spacing`` (path) [m], many paths at once; and for ``latitude`` [degree]
+        if it likes. `p1812`, and `longley_rice` with its climate set, are such models. Heights of clutter are those
+        of ``surface/clutter_height``, where the twin has them and the model takes them.
+    paths : `exact` or `sweep`, optional
+        How a model over terrain looks at the ground: a profile for every receiver (where left out), or along
+        radials. `functools.partial` sets ``step``, ``radials`` or ``precision``.
+    near : function, optional
+        Loss of the pixels nearer than a model over terrain begins (250 m, of `longley_rice` 1 km); `free_space`
+        where left out. The map's ``validity`` flags them.
+    entry : function, optional
+        Loss into buildings [dB] of ``frequency`` and, if it names it, ``elevation`` [degree], for a map of indoors:
+        ``functools.partial(tk.radio.entry_loss, building="traditional")``.
+    farthest : float [m], optional
+        Beyond it every cell counts as silent. Left out, every cell is looked at that can still win somewhere.
     receiver_height : float [m]
         Above ground, everywhere.
     subcarrier_spacing : float [Hz]
@@ -66,7 +75,8 @@ def coverage(
     -------
     Dataset (y, x)
         ``rsrp`` [dBm], float32, and ``server``, the position in cells of the strongest (-1: none). ``rsrp`` is NaN
-        where no cell has an answer: the ground is unknown, or every cell is beyond the model's range.
+        where no cell has an answer: the ground is unknown, or every cell is beyond the model's range. A model over
+        terrain also gives ``validity``: 0 its own loss, 1 that of the near model, 2 no cell within reach.
 
     Validity
     --------
@@ -78,7 +88,8 @@ def coverage(
     ------
     TwinError
         A variable is missing or in another unit; the model asks for something else, or answers NaN; an antenna is
-        unknown; the surface is not evenly spaced; a mast stands on unknown ground.
+        unknown; the surface is not evenly spaced; a mast stands on unknown ground. Over terrain also: voids in the
+        ground, a mast off the map, a frequency, height or percentage outside the model's range.
 
     Examples
     --------
@@ -115,198 +126,123 @@ def coverage(
     """
     within(receiver_height, 0.1, 400, name="receiver_height", unit="m")
     within(subcarrier_spacing, 1e3, 1e6, name="subcarrier_spacing", unit="Hz")
+    model = model_for(
+        twin, path_loss, receiver_height=receiver_height, entry=entry, paths=paths, near=near, farthest=farthest
+    )
+    found = answers(
+        twin,
+        model=model,
+        antennas=antennas,
+        subcarrier_spacing=subcarrier_spacing,
+        ask=_best,
+        record=OVER_TERRAIN if hasattr(model, "halo") else RECORD,
+    )
+    ground = twin.children["surface"].to_dataset(inherit=False)["ground_height"].transpose("y", "x")
+    attrs = described(model, receiver_height, subcarrier_spacing)
+    out = {n: (("y", "x"), found[n], dict(attrs)) for n in ("rsrp", "server")}
+    result = xr.Dataset(out, coords={d: ground.coords[d] for d in ("y", "x")})
+    return flagged(result, found, attrs)
+
+
+def model_for(
+    twin: xr.DataTree,
+    path_loss: Any,
+    *,
+    receiver_height: float,
+    entry: Any,
+    paths: Any,
+    near: Any,
+    farthest: float | None,
+) -> Model:
+    """A path loss function joined to all that it may ask of the twin.
+
+    Errors
+    ------
+    TwinError
+        A function that asks for something else, or a surface of uneven axes.
+    """
+    from twinkit.radio import over_terrain
+    from twinkit.radio.free_space import free_space
+
     surface = twin.children["surface"].to_dataset(inherit=False)
-    ground = surface["ground_height"].transpose("y", "x")
     check_axes(surface)
-    model = model_of(path_loss, receiver_height)
-    patterns = {**ANTENNAS, **(antennas or {})}
+    if farthest is not None:
+        within(farthest, 1.0, 3e6, name="farthest", unit="m")
+    if not over_terrain.needs_terrain(path_loss):
+        return model_of(path_loss, receiver_height, entry, farthest=farthest)
     y, x = (surface[d].values.astype(float) for d in ("y", "x"))
-
-    sites, cells = (twin.children[n].to_dataset(inherit=False) for n in ("sites", "cells"))
-    columns = {f"site_{n}": sites[n].data for n in ("x", "y", "height")}
-    columns |= {n: cells[n].data for n in ("azimuth", "downtilt", "frequency", "bandwidth", "transmit_power")}
-    columns |= {"cell_site": cells["site"].data, "antenna": cells["antenna"].data}
-    fixed: dict[str, Any] = {
-        "site": sites["site"].values,
-        "cell": cells["cell"].values if "cell" in cells.coords else None,
-    }
-    fixed |= {"patterns": patterns, "subcarrier_spacing": subcarrier_spacing}
-
-    if any(hasattr(a, "dask") for a in (ground.data, *columns.values())):
-        rsrp, server = _lazy(ground.data, y, x, columns, fixed, model)
-    else:
-        rsrp, server = _now(ground, y, x, columns, fixed, model)
-
-    return _described(rsrp, server, ground, model, receiver_height, subcarrier_spacing)
+    return over_terrain.relief_of(
+        path_loss,
+        receiver_height=receiver_height,
+        entry=entry,
+        paths=over_terrain.exact if paths is None else paths,
+        near=free_space if near is None else near,
+        farthest=farthest,
+        latitude=_latitude(twin, y, x),
+        axes=(y, x),
+    )
 
 
-# ---------------------------------------------------------------- one tile
+def _latitude(twin: xr.DataTree, y: np.ndarray, x: np.ndarray) -> float:
+    """Of the middle of the map [degree]."""
+    import pyproj
+
+    back = pyproj.Transformer.from_crs(twin.attrs.get("crs"), "EPSG:4326", always_xy=True)
+    return float(back.transform((x[0] + x[-1]) / 2, (y[0] + y[-1]) / 2)[1])
 
 
-def _tile(ground: np.ndarray, y: np.ndarray, x: np.ndarray, *, network: Network, model: Model) -> np.ndarray:
-    """One tile, a small square at a time: its arrays stay in the cache, and few masts matter to it."""
-    out = np.empty(ground.shape, RECORD)
-    y, x = y.ravel(), x.ravel()
-    for top in range(0, len(y), PASS):
-        for left in range(0, len(x), PASS):
-            at = slice(top, top + PASS), slice(left, left + PASS)
-            shape = ground[at].shape
-            yy, xx = np.broadcast_to(y[at[0], None], shape).ravel(), np.broadcast_to(x[at[1]], shape).ravel()
-            rsrp, server = strongest(network, model, ground[at].astype(float).ravel(), yy, xx)
-            out["rsrp"][at], out["server"][at] = rsrp.reshape(shape), server.reshape(shape)
+# ---------------------------------------------------------------- some pixels
+
+
+def _best(network: Network, model: Model, ground: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """The best server, and over terrain by which model."""
+    out = np.empty(ground.shape, OVER_TERRAIN if hasattr(model, "halo") else RECORD)
+    out["rsrp"], out["server"] = strongest(network, model, ground, y, x)
+    if hasattr(model, "halo"):
+        out["validity"] = validity_of(network, model, out["server"], y, x)
     return out
 
 
-# ---------------------------------------------------------------- all tiles
+def validity_of(network: Network, model: Any, server: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Whose loss stands at some pixels: the flags of `over_terrain`."""
+    from twinkit.radio.over_terrain import BEYOND, NEAR, VALID
+
+    site = network.cell_site[server]
+    near = np.hypot(x - network.x[site], y - network.y[site]) < model.least
+    return np.where(server < 0, np.int8(BEYOND), np.where(near, np.int8(NEAR), np.int8(VALID))).astype(np.int8)
 
 
-def _now(
-    ground: xr.DataArray, y: np.ndarray, x: np.ndarray, columns: dict[str, Any], fixed: dict[str, Any], model: Model
-) -> tuple[np.ndarray, np.ndarray]:
-    """All tiles into two arrays, on threads; a dask progress bar sees them."""
-    import dask
-
-    heights = ground.values
-    there = _ground_at(heights, y, x, columns["site_y"], columns["site_x"])
-    made = network(**columns, **fixed, site_ground=there)
-    rsrp, server = np.empty(ground.shape, np.float32), np.empty(ground.shape, np.int32)
-
-    def fill(window: dict[str, slice]) -> None:
-        at = window["y"], window["x"]
-        tile = _tile(heights[at], y[at[0]], x[at[1]], network=made, model=model)
-        rsrp[at], server[at] = tile["rsrp"], tile["server"]
-
-    parts = [dask.delayed(fill, pure=False)(window) for window in tiles(ground, size=TILE // 4)]
-    dask.compute(*parts, scheduler="threads")
-    return rsrp, server
+def flagged(result: xr.Dataset, found: dict[str, Any], attrs: dict[str, Any]) -> xr.Dataset:
+    """The same with the flags of validity, where the model is one over terrain."""
+    if "validity" not in found:
+        return result
+    said = attrs | {"flag_values": [0, 1, 2], "flag_meanings": "model near_model no_cell_within_reach"}
+    flags = xr.DataArray(found["validity"], dims=("y", "x"), coords=result.coords, attrs=said)
+    return result.assign(validity=stamp(flags, "validity", given_by="twinkit.radio.coverage.coverage"))
 
 
-def _lazy(
-    heights: Any, y: np.ndarray, x: np.ndarray, columns: dict[str, Any], fixed: dict[str, Any], model: Model
-) -> tuple[Any, Any]:
-    """The same as a graph: one task a tile, and one that joins the network from whatever is lazy in it."""
-    import dask
-    import dask.array as da
-
-    ground = heights if hasattr(heights, "dask") else da.from_array(heights, chunks=TILE)
-    ground = ground.rechunk({d: at_most(c, TILE) for d, c in enumerate(ground.chunks)})
-    yy, xx = _lent(ground, y, x)
-    there = ground_at_masts(ground, y, x, columns["site_y"], columns["site_x"])
-    made = dask.delayed(network, pure=True)(**columns, **fixed, site_ground=there)
-    packed = da.map_blocks(
-        _tile,
-        ground,
-        yy,
-        xx,
-        network=made,
-        model=model,
-        chunks=ground.chunks,
-        dtype=RECORD,
-        meta=np.empty((0, 0), RECORD),
-    )
-    return packed["rsrp"], packed["server"]
-
-
-def _ground_at(ground: Any, y: Any, x: Any, site_y: Any, site_x: Any) -> np.ndarray:
-    """Ground height [m] of the pixel in which each mast stands; outside the map, of the nearest pixel."""
-    return np.asarray(ground)[_nearest(y, site_y), _nearest(x, site_x)].astype(float)
-
-
-def _nearest(axis: np.ndarray, values: Any) -> np.ndarray:
-    if len(axis) == 1:
-        return np.zeros(np.shape(values), np.intp)
-    # a site without a position is refused by name later on
-    steps = np.nan_to_num((np.asarray(values, float) - axis[0]) / (axis[1] - axis[0]))
-    return np.clip(np.rint(steps), 0, len(axis) - 1).astype(np.intp)
-
-
-def ground_at_masts(ground: Any, y: np.ndarray, x: np.ndarray, site_y: Any, site_x: Any) -> Any:
-    """Ground height [m] of the pixel in which each mast stands, lazily: found in the one tile that holds it."""
-    import dask.array as da
-    from dask.graph_manipulation import clone
-
-    return da.map_blocks(
-        _ground_in_tile,
-        # The clone keeps this pass apart from the next one over the same tiles: dask would hold the whole surface
-        # in memory from the one to the other.
-        clone(ground, seed="twinkit.radio.coverage"),
-        *_lent(ground, y, x),
-        site_y=site_y,
-        site_x=site_x,
-        axes=(y, x),
-        dtype=float,
-        new_axis=2,
-        chunks=(*((1,) * n for n in ground.numblocks), (len(site_x),)),
-        meta=np.empty((0, 0, 0)),
-    ).sum(axis=(0, 1))
-
-
-def _lent(ground: Any, y: np.ndarray, x: np.ndarray) -> tuple[Any, Any]:
-    """The axes as dask arrays that broadcast against a chunked surface."""
-    import dask.array as da
-
-    return (
-        da.from_array(y[:, None], chunks=(ground.chunks[0], 1)),
-        da.from_array(x[None, :], chunks=(1, ground.chunks[1])),
-    )
-
-
-def _ground_in_tile(
-    ground: np.ndarray, y: np.ndarray, x: np.ndarray, *, site_y: Any, site_x: Any, axes: tuple[np.ndarray, np.ndarray]
-) -> np.ndarray:
-    """Ground height of the masts whose pixel is in this tile, 0 of all others."""
-    rows = _nearest(axes[0], site_y) - np.searchsorted(axes[0], y.flat[0])
-    columns = _nearest(axes[1], site_x) - np.searchsorted(axes[1], x.flat[0])
-    here = (rows >= 0) & (rows < ground.shape[0]) & (columns >= 0) & (columns < ground.shape[1])
-    out = np.zeros(len(here))
-    out[here] = ground[rows[here], columns[here]]
-    return out[None, None, :]
-
-
-def at_most(chunks: tuple[int, ...], size: int) -> tuple[int, ...]:
-    """The same chunks, the large ones cut."""
-    out: list[int] = []
-    for c in chunks:
-        out += [size] * (c // size) + ([c % size] if c % size or c == 0 else [])
-    return tuple(out)
-
-
-def check_axes(surface: xr.Dataset) -> None:
-    """Raise unless y and x ascend evenly: pixels are found by arithmetic."""
-    for dim in ("y", "x"):
-        if dim not in surface.indexes:
-            raise TwinError(
-                f"a coordinate {dim} [m]", found="none", hint="add the pixel centres", where=f"surface/{dim}"
-            )
-        steps = np.diff(surface[dim].values.astype(float))
-        if surface.sizes[dim] == 0 or (steps.size and not (steps[0] > 0 and np.allclose(steps, steps[0], rtol=1e-3))):
-            raise TwinError(
-                f"{dim} ascending and evenly spaced",
-                found="no pixel" if surface.sizes[dim] == 0 else f"steps from {steps.min():g} to {steps.max():g} m",
-                hint=f"sort it: surface.sortby('{dim}'), or resample it",
-                where=f"surface/{dim}",
-            )
-
-
-def _described(
-    rsrp: Any, server: Any, ground: xr.DataArray, model: Model, receiver_height: float, subcarrier_spacing: float
-) -> xr.Dataset:
+def described(model: Model, receiver_height: float, subcarrier_spacing: float) -> dict[str, Any]:
+    """Provenance, assumptions and validity of a map."""
     ranges = f" ({model.why})" if model.why else ""
     validity = "NaN where the ground is unknown"
+    over: Any = model if hasattr(model, "halo") else None
+    if over:
+        validity = f"pixels nearer than {over.least:g} m have the loss of {named(over.near)}"
     for quantity in ("ground_distance", "distance"):
         start, stop = model.reach(quantity)
         if math.isfinite(stop):
             validity += f", and where every cell is farther than the model's {stop:g} m{ranges}"
         if start > 0:
             validity += f"; pixels nearer than {start:g} m take the loss at {start:g} m"
-    attrs = {
+    return {
         "provenance": f"modelled: coverage with {model.name}",
         "assumptions": (
             f"transmit power spread evenly over 0.9 bandwidth / {subcarrier_spacing:g} Hz subcarriers; receiver"
             f" {receiver_height:g} m above ground with 0 dBi; flat earth; angles and distance from the ground heights"
-            " of the mast's and the receiver's pixels; a mast outside the map stands on the nearest pixel's ground"
+            " of the mast's and the receiver's pixels"
+            + (f"; {over.assumed()}" if over else "; a mast outside the map stands on the nearest pixel's ground")
+            + (f"; {model.chosen}" if model.chosen else "")
+            + (f"; within buildings: {named(model.entry)} {chosen(model.entry)}".rstrip() if model.entry else "")
         ),
         "validity": validity,
     }
-    coords = {d: ground.coords[d] for d in ("y", "x")}
-    return xr.Dataset({"rsrp": (("y", "x"), rsrp, attrs), "server": (("y", "x"), server, dict(attrs))}, coords=coords)
