@@ -170,11 +170,24 @@ def hub(
     learners: Annotated[int, typer.Option(help="How many names and passphrases to make.")] = 30,
     address: Annotated[str, typer.Option(help="Where it listens; 0.0.0.0 for the local network.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port.")] = 8000,
+    shared_account: Annotated[
+        bool,
+        typer.Option("--shared-account", help="Run everybody in your account: only among people who trust another."),
+    ] = False,
+    language: Language = "en",
 ) -> None:
     """Prepare a JupyterHub for a classroom on a local network: lessons, learners, configuration."""
     from twinkit.lesson.hub import prepared
 
-    made = prepared(folder, _chosen(names, place), learners=learners, address=address, port=port)
+    made = prepared(
+        folder,
+        _chosen(names, place),
+        learners=learners,
+        address=address,
+        port=port,
+        shared_account=shared_account,
+        language=language,
+    )
     typer.echo(repr(made))
 
 

@@ -30,7 +30,7 @@ from twinkit.lesson.trial import executed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["EXTRAS", "MOST_BYTES", "Packed", "Target", "packed", "target_of", "wheels"]
+__all__ = ["EXTRAS", "MOST_BYTES", "Packed", "Target", "packed", "ready_made", "target_of", "wheels"]
 
 EXTRAS = ("course", "geo", "view")
 MOST_BYTES = 1_200_000_000
@@ -181,7 +181,7 @@ def packed(
         told(f"{len(folders)} lessons")
         copies(folders, stage / "lessons")
         told("ready-made twins")
-        _twins(folders, stage / "data", regions)
+        ready_made({*(r for f in folders for r in card(f).regions), *regions}, stage / "data")
         told("rendered pages")
         _pages(folders, stage / "pages")
         _write_installer(stage, aim)
@@ -326,11 +326,11 @@ def _pip(*arguments: str, what: str) -> None:
 # ---------------------------------------------------------------- the rest of the pack
 
 
-def _twins(folders: list[Path], data: Path, regions: Iterable[str]) -> None:
+def ready_made(regions: Iterable[str], data: Path) -> None:
+    """Twins stored under the names by which `ground` finds them, so that no maps are needed."""
     from twinkit import store
 
-    wanted = {r for f in folders for r in card(f).regions} or set(REGIONS)
-    for region in sorted({*wanted, *regions, TOWN}):
+    for region in sorted({*(regions or REGIONS), TOWN}):
         made = ground(region, seed=1, small=True)
         store.save(made, data / stored_name(region, seed=1, small=True), message=f"{region}, ready-made", author="pack")
 

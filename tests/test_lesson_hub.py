@@ -1,0 +1,207 @@
+"""A hub for a classroom: what it prepares, whom it lets in, and three learners on lesson 00 at once."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from twinkit.error import TwinError
+from twinkit.lesson.hub import matches, prepared
+
+ROOT = Path(__file__).parents[1]
+WELCOME = ROOT / "lessons" / "00-welcome"
+PATIENCE = 240_000
+
+
+@pytest.fixture
+def fake_proxy(tmp_path, monkeypatch):
+    """Something with the proxy's name on the PATH: enough to prepare a hub, not to start one."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "configurable-http-proxy").write_text("#!/bin/sh\n")
+    (folder / "configurable-http-proxy").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+def seats_of(folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((folder / "learners.csv").read_text(encoding="utf-8").splitlines()))
+
+
+def test_a_prepared_hub_holds_copies_twins_and_seats(tmp_path, fake_proxy):
+    folder = tmp_path / "hub"
+    made = prepared(folder, [WELCOME], learners=3, port=8123)
+    assert "8123" in repr(made)
+    rows = seats_of(folder)
+    assert [r["name"] for r in rows] == ["learner-01", "learner-02", "learner-03"]
+    assert len({r["passphrase"] for r in rows}) == 3
+    about = json.loads((folder / "hub.json").read_text(encoding="utf-8"))
+    for row in rows:
+        kept = about["learners"][row["name"]]
+        assert row["passphrase"] not in kept
+        assert matches(row["passphrase"], kept)
+        assert not matches(row["passphrase"] + "x", kept)
+    for secret in ("learners.csv", "hub.json"):
+        assert stat.S_IMODE((folder / secret).stat().st_mode) == 0o600
+    copy = (folder / "lessons" / "00-welcome" / "lesson.ipynb").read_text(encoding="utf-8")
+    assert "BEGIN SOLUTION" not in copy
+    assert "lesson.check" in copy
+    assert (folder / "data" / "town.1.small.twin").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("choices", "said"),
+    [({"learners": 0}, "1 to 200"), ({"learners": 1000}, "1 to 200"), ({"port": 80}, "1024")],
+)
+def test_a_hub_out_of_range_is_refused(tmp_path, fake_proxy, choices, said):
+    with pytest.raises(TwinError, match=said):
+        prepared(tmp_path / "hub", [WELCOME], **choices)
+    assert not (tmp_path / "hub").exists()
+
+
+def test_a_folder_in_use_is_left_alone(tmp_path, fake_proxy):
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / "mine.txt").write_text("x")
+    with pytest.raises(TwinError, match="empty folder"):
+        prepared(tmp_path / "hub", [WELCOME])
+
+
+def test_without_the_proxy_it_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(TwinError, match="npm install"):
+        prepared(tmp_path / "hub", [WELCOME])
+    assert not (tmp_path / "hub").exists()
+
+
+def test_the_configuration_keeps_the_hub_on_this_machine_and_names_who_may_come(tmp_path, fake_proxy):
+    from traitlets.config import Config
+
+    from twinkit.lesson.hub import configure
+
+    folder = tmp_path / "hub"
+    prepared(folder, [WELCOME], learners=2, address="0.0.0.0")
+    about = json.loads((folder / "hub.json").read_text(encoding="utf-8"))
+    for shared, spawner in ((False, "LocalProcessSpawner"), (True, "SimpleLocalProcessSpawner")):
+        (folder / "hub.json").write_text(json.dumps(about | {"shared_account": shared}), encoding="utf-8")
+        c = Config()
+        configure(c, folder, share_root=True)
+        assert c.JupyterHub.bind_url == "http://0.0.0.0:8000"
+        assert c.JupyterHub.hub_ip == "127.0.0.1"
+        assert c.ConfigurableHTTPProxy.api_url.startswith("http://127.0.0.1")
+        assert c.Authenticator.allowed_users == {"learner-01", "learner-02"}
+        assert c.JupyterHub.spawner_class.__name__ == spawner
+
+
+def test_root_is_not_shared_among_learners(tmp_path, fake_proxy, monkeypatch):
+    from traitlets.config import Config
+
+    from twinkit.lesson.hub import configure
+
+    prepared(tmp_path / "hub", [WELCOME], learners=1, shared_account=True)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    with pytest.raises(TwinError, match="without sudo"):
+        configure(Config(), tmp_path / "hub")
+
+
+def configurable_http_proxy(folder: Path) -> None:
+    """npm's proxy into the hub's folder, from the machine's own copy or from the registry."""
+    own = shutil.which("configurable-http-proxy")
+    if own:
+        return
+    npm = shutil.which("npm")
+    if npm is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("no npm on this machine: make system installs it")
+        pytest.skip("no npm on this machine: make system installs it")
+    run = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), "configurable-http-proxy"]
+    done = subprocess.run(run, capture_output=True, text=True, check=False, timeout=300)
+    if done.returncode:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"npm could not install configurable-http-proxy: {done.stderr[-500:]}")
+        pytest.skip("npm could not install configurable-http-proxy (no network?)")
+
+
+@contextlib.contextmanager
+def running(folder: Path, port: int):
+    log = (folder / "hub.log").open("w")
+    hub = subprocess.Popen(
+        [sys.executable, "-m", "jupyterhub"],
+        cwd=folder,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env=os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+        start_new_session=True,
+    )
+    try:
+        for _ in range(240):
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/hub/health", timeout=2):
+                break
+            assert hub.poll() is None, (folder / "hub.log").read_text()[-3000:]
+            time.sleep(0.5)
+        yield
+    finally:
+        hub.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            hub.wait(60)
+        hub.kill()
+        hub.wait()
+        log.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_three_learners_work_on_lesson_00_at_once(program, tmp_path):
+    sync = pytest.importorskip("playwright.sync_api")
+    chromium = program("chromium")
+    folder = tmp_path / "hub"
+    configurable_http_proxy(folder)
+    import socket
+
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = min(s.getsockname()[1], 64_000)
+    prepared(folder, [WELCOME], learners=3, port=port, shared_account=True)
+    config = folder / "jupyterhub_config.py"
+    # test machines are throwaway containers, in which there is often nobody but root
+    config.write_text(config.read_text().replace(".parent)", ".parent, share_root=True)"), encoding="utf-8")
+    seats = seats_of(folder)
+    address = f"http://127.0.0.1:{port}"
+    with running(folder, port), sync.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        pages = []
+        for seat in seats:
+            page = browser.new_context(viewport={"width": 1300, "height": 900}).new_page()
+            page.set_default_timeout(PATIENCE)
+            page.goto(f"{address}/hub/login")
+            page.fill("input[name=username]", seat["name"])
+            page.fill("input[name=password]", "not the passphrase")
+            page.click("input[type=submit]")
+            page.get_by_text("Invalid username or password").wait_for()
+            page.fill("input[name=username]", seat["name"])
+            page.fill("input[name=password]", seat["passphrase"])
+            page.click("input[type=submit]")
+            pages.append(page)
+        for page in pages:
+            page.locator(".jp-NotebookPanel-notebook").first.wait_for()
+            page.get_by_text("Python 3 (ipykernel)").first.wait_for()
+            page.get_by_role("menuitem", name="Run", exact=True).click()
+            page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+        for page in pages:
+            check = page.locator(".jp-Notebook .jp-CodeCell").filter(has_text='lesson.check("largest", largest)').first
+            check.locator("div[role=status]").wait_for()
+            assert "not attempted" in check.locator("div[role=status]").text_content()
+        if os.environ.get("TWINKIT_SCREENSHOTS"):
+            pages[2].screenshot(path=Path(os.environ["TWINKIT_SCREENSHOTS"]) / "hub.png")
+        browser.close()
+    for seat in seats:
+        assert (folder / "learners" / seat["name"] / "00-welcome" / "lesson.ipynb").is_file()
