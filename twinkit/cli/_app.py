@@ -157,14 +157,14 @@ def new(
     twinkit new town --sites 40 --out classroom.twin
     """
     import twinkit as tk
-    from twinkit.cli._demo import slug
+    from twinkit.cli._demo import named, slug
 
     grid: dict[str, Any] = {} if resolution is None else {"resolution": resolution}
     if region == "town":
         twin = tk.datasets.town(sites=sites, seed=seed, **grid)
     else:
         twin = tk.datasets.region(region, radius=radius, seed=seed, towers=towers, terrain=terrain, **grid)
-    path = out or Path(f"{slug(str(twin.attrs['title']).partition(',')[0])}.twin")
+    path = out or Path(f"{slug(named(str(twin.attrs['title'])))}.twin")
     commit = tk.save(twin, path, message=f"{twin.attrs['title']}, seed {seed}")
     typer.echo(f"{path}: {twin.attrs['title']}, commit {commit.head[:12]}\nType next: twinkit info {_quoted(path)}")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from twinkit.study import Run
 
-__all__ = ["Demo", "demo", "slug"]
+__all__ = ["Demo", "demo", "named", "slug"]
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,13 @@ def demo(
     begun = time.perf_counter()
     if small:
         radius = min(radius, 15e3)
-    say(f"1/4  building the twin of {region} ({2 * radius / 1e3:.0f} by {2 * radius / 1e3:.0f} km)")
+    say(f"1/4  building the twin of {region}")
     twin = tk.datasets.region(region, radius=radius, seed=seed, towers=towers, terrain=terrain)
     title = str(twin.attrs["title"])
-    path = out / f"{slug(title.partition(',')[0])}.twin"
-    say(f"2/4  saving it as {path}")
-    tk.save(twin, path, message=f"{title}: {2 * radius / 1e3:.0f} km across, seed {seed}")
+    path = out / f"{slug(named(title))}.twin"
+    width, height = (float(twin["surface"][d].max() - twin["surface"][d].min()) / 1e3 for d in ("x", "y"))
+    say(f"2/4  saving it as {path} ({width:.0f} by {height:.0f} km)")
+    tk.save(twin, path, message=f"{title}: {width:.0f} by {height:.0f} km, seed {seed}")
     del twin
     say("3/4  running the study on it (notebooks/coverage.ipynb)")
     maps = out / "maps"
@@ -142,11 +143,11 @@ def demo(
         seconds=time.perf_counter() - begun,
         peak_memory=run.peak_memory + peak_memory(),
     )
-    _write(done, out, language)
+    _write(done, out)
     return done
 
 
-def _write(done: Demo, out: Path, language: str) -> None:
+def _write(done: Demo, out: Path) -> None:
     from twinkit import study
     from twinkit.study._run import kept
 
@@ -165,13 +166,21 @@ def _write(done: Demo, out: Path, language: str) -> None:
         subject=done.title,
         cards=cards,
         notes=f"Twin {done.store.name}, commit {commit}; seed {done.run.parameters['seed']}; {used}.",
-        language=language,
     )
     record: dict[str, Any] = json.loads((out / "coverage.json").read_text(encoding="utf-8"))
     whole = {"title": done.title, "seconds": round(done.seconds, 1), "peak_memory": done.peak_memory}
     record["demo"] = whole | {"store": done.store.name, "maps": [m.name for m in done.maps]}
     kept(done.results, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     (out / "coverage.json").unlink()
+
+
+def named(title: str) -> str:
+    """The place of a title; of a box, all of it.
+
+    >>> named("Shimla, India"), named("Box 10.1,0.1,10.6,0.7")
+    ('Shimla', 'Box 10.1,0.1,10.6,0.7')
+    """
+    return title.partition(", ")[0]
 
 
 def slug(name: str) -> str:
