@@ -325,11 +325,18 @@ def variable(array: Any, *, values: str, where: str) -> tuple[xr.Variable, bool]
     if array.ndim == 1 and dims == (where.rpartition("/")[2],):
         return xr.Variable(dims, stored[:], attrs), True  # an index: xarray holds it in memory anyway
     name = f"{where.rpartition('/')[2]}-twinkit-{values}"
-    chunks = tuple(map(int, array.chunks))
+    chunks = _together(dims, tuple(map(int, array.chunks)), stored.dtype.itemsize)
     lazy = da.from_array(
         stored, chunks=chunks or -1, name=name, asarray=False, meta=np.empty((0,) * array.ndim, stored.dtype)
     )
     return xr.Variable(dims, lazy, attrs), bool(ours.get("coordinate"))
+
+
+def _together(dims: tuple[str, ...], chunks: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Blocks as they are read: small ones along time many at once, because each task of dask costs a millisecond."""
+    if dims[:1] != ("time",):
+        return chunks
+    return (chunks[0] * max(1, BLOCK // (math.prod(chunks) * itemsize)), *chunks[1:])
 
 
 def digest_of(data: Any) -> str:
