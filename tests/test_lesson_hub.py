@@ -40,7 +40,7 @@ def seats_of(folder: Path) -> list[dict[str, str]]:
 
 def test_a_prepared_hub_holds_copies_twins_and_seats(tmp_path, fake_proxy):
     folder = tmp_path / "hub"
-    made = prepared(folder, [WELCOME], learners=3, port=8123)
+    made = prepared(folder, [WELCOME], learners=3, port=8123, shared_account=True)
     assert "8123" in repr(made)
     rows = seats_of(folder)
     assert [r["name"] for r in rows] == ["learner-01", "learner-02", "learner-03"]
@@ -76,10 +76,18 @@ def test_a_folder_in_use_is_left_alone(tmp_path, fake_proxy):
         prepared(tmp_path / "hub", [WELCOME])
 
 
+def test_a_place_closed_to_learners_accounts_is_refused(tmp_path, fake_proxy):
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    with pytest.raises(TwinError, match=r"closed to them.*/opt"):
+        prepared(home / "hub", [WELCOME])
+    assert not (home / "hub").exists()
+
+
 def test_without_the_proxy_it_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(TwinError, match="npm install"):
-        prepared(tmp_path / "hub", [WELCOME])
+        prepared(tmp_path / "hub", [WELCOME], shared_account=True)
     assert not (tmp_path / "hub").exists()
 
 
@@ -89,7 +97,7 @@ def test_the_configuration_keeps_the_hub_on_this_machine_and_names_who_may_come(
     from twinkit.lesson.hub import configure
 
     folder = tmp_path / "hub"
-    prepared(folder, [WELCOME], learners=2, address="0.0.0.0")
+    prepared(folder, [WELCOME], learners=2, address="0.0.0.0", shared_account=True)
     about = json.loads((folder / "hub.json").read_text(encoding="utf-8"))
     for shared, spawner in ((False, "LocalProcessSpawner"), (True, "SimpleLocalProcessSpawner")):
         (folder / "hub.json").write_text(json.dumps(about | {"shared_account": shared}), encoding="utf-8")

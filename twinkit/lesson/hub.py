@@ -12,6 +12,8 @@ import json
 import os
 import secrets
 import shutil
+import stat
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,7 +111,8 @@ def prepared(
     Errors
     ------
     TwinError
-        A folder in use, a number of learners or a port out of range, no configurable-http-proxy.
+        A folder in use or closed to learners' accounts, a number of learners or a port out of range, no
+        configurable-http-proxy.
     """
     if not 1 <= learners <= MOST_LEARNERS:
         raise TwinError(f"1 to {MOST_LEARNERS} learners", found=str(learners), hint="one seat a laptop")
@@ -117,6 +120,8 @@ def prepared(
         raise TwinError("a port from 1024 to 65000", found=str(port), hint="leave it out: 8000")
     if folder.exists() and any(p.name != "node_modules" and not p.name.startswith("package") for p in folder.iterdir()):
         raise TwinError("a new or empty folder", found=str(folder), hint="name another, or move the old one away")
+    if not shared_account:
+        _open_to_learners(folder)
     proxy = _proxy(folder)
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
@@ -136,6 +141,19 @@ def prepared(
     _secret(folder / MARK).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     (folder / "jupyterhub_config.py").write_text(CONFIG, encoding="utf-8")
     return Hub(folder, address, port, learners, shared_account)
+
+
+def _open_to_learners(folder: Path) -> None:
+    """Learners' accounts must reach the hub's folder and this Python; a home folder is closed to them."""
+    for path in (folder.resolve(), Path(sys.prefix), Path(sys.executable).resolve()):
+        for parent in path.parents:
+            if parent.exists() and not parent.stat().st_mode & stat.S_IXOTH:
+                raise TwinError(
+                    "a place that other accounts of this machine may enter",
+                    found=f"{parent}, closed to them",
+                    hint="clone twinkit into /opt and work there, with a Python of the system",
+                    where=str(path),
+                )
 
 
 def _proxy(folder: Path) -> str:
