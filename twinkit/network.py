@@ -116,7 +116,7 @@ def demand(
     --------
     >>> typical = demand(xr.DataArray([0.8], {"cell": ["a"]}, "cell"), hours=5.5)
     >>> typical(np.datetime64("2026-03-02T14:30")).round(2).values
-    array([0.77])
+    array([0.78])
     """
     if not isinstance(peak, xr.DataArray):
         raise TwinError(
@@ -185,20 +185,24 @@ def step(state: xr.Dataset, dt: float, forcing: Any, rng: np.random.Generator) -
             hint="simulate(network.step, state, forcing=network.demand(peak), ...)",
             where="network.step",
         )
-    load = state["load"]
-    typical = forcing * state["growth"] if "growth" in state else forcing
-    wander = state.get("wander", WANDER)
+    # on Variables: labels have been checked by the loop, and a step is called very often
+    parts = state.variables
+    load, typical = parts["load"], forcing.variable
+    if "growth" in parts:
+        typical = typical * parts["growth"]
+    wander = parts.get("wander", WANDER)
     kept = float(np.exp(-dt / MEMORY))
     middle = _odds(typical)
     # drawn in the order of the load's dims, so that a member dim changes no other draw's place
-    noise = load.copy(data=rng.standard_normal(load.shape).astype(load.dtype, copy=False))
+    noise = xr.Variable(load.dims, rng.standard_normal(load.shape))
     moved = middle + (_odds(load) - middle) * kept + wander * np.sqrt(1 - kept**2) * noise
-    new = 1 / (1 + np.exp(-moved))
-    return state.assign(load=new.transpose(*load.dims).astype(load.dtype, copy=False).assign_attrs(load.attrs))
+    new = (1 / (1 + np.exp(-moved))).transpose(*load.dims)
+    data = {str(n): parts[n].data for n in state.data_vars}
+    return state.copy(data=data | {"load": new.data.astype(load.dtype, copy=False)})
 
 
-def _odds(share: xr.DataArray) -> xr.DataArray:
+def _odds(share: xr.Variable) -> xr.Variable:
     # a filter may have pushed it over the edge; a thousandth is an empty cell
     inside = share.clip(1e-3, 1 - 1e-3)
-    odds: xr.DataArray = np.log(inside / (1 - inside))  # type: ignore[assignment]
+    odds: xr.Variable = np.log(inside / (1 - inside))  # type: ignore[assignment]
     return odds

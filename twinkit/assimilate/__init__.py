@@ -16,8 +16,10 @@ from twinkit.assimilate.localise import gaspari_cohn
 from twinkit.assimilate.observation import innovation
 from twinkit.assimilate.resample import particle
 from twinkit.assimilate.transform import finite_size, perturbed, square_root
+from twinkit.assimilate.trust import alarm, rank_histogram, reliability, staleness
 
 __all__ = [
+    "alarm",
     "ensemble",
     "estimate",
     "filtered",
@@ -29,8 +31,11 @@ __all__ = [
     "letkf",
     "particle",
     "perturbed",
+    "rank_histogram",
+    "reliability",
     "smoothed",
     "spread",
     "square_root",
+    "staleness",
     "update",
 ]

@@ -534,10 +534,10 @@ class _Ledger:
                 self.moments[str(name)] = (dims, np.empty(shape), np.empty(shape))
         self.innovation, self.spread = np.empty((cycles, sensors)), np.empty((cycles, sensors))
         self.rank = np.empty((cycles, sensors), np.int32)
-        self.nis, self.count = np.empty(cycles), np.empty(cycles, np.int64)
+        self.nis, self.independent = np.empty(cycles), np.empty(cycles)
 
     def write(self, k: int, state: xr.Dataset, predicted: np.ndarray, draws: np.ndarray) -> None:
-        self.innovation[k], self.spread[k], self.rank[k], self.nis[k], self.count[k] = surprise(
+        self.innovation[k], self.spread[k], self.rank[k], self.nis[k], self.independent[k] = surprise(
             predicted, self.series.read[k], self.series.noise[k], draws
         )
         variables = state.variables
@@ -549,7 +549,15 @@ class _Ledger:
             _moments(data.reshape(len(data), -1), mean[k].reshape(-1), spread[k].reshape(-1))
 
     def closed(self, series: Readings) -> xr.Dataset:
-        out = record(series, self.innovation, self.spread, self.rank, self.nis, self.count)
+        out = record(
+            series,
+            self.innovation,
+            self.spread,
+            self.rank,
+            self.nis,
+            self.independent,
+            members=self.start.sizes["member"],
+        )
         for name, (dims, mean, spread) in self.moments.items():
             attrs = self.start[name].attrs
             out[name] = (("time", *dims), mean, attrs)

@@ -109,7 +109,7 @@ def filtered(
     kept = {k: np.empty((cycles, size)) for k in ("mean", "forecast_mean")}
     kept |= {k: np.empty((cycles, size, size)) for k in ("covariance", "forecast_covariance", "transition")}
     d, expected = np.full(series.read.shape, np.nan), np.full(series.read.shape, np.nan)
-    rank, nis, count = np.full(d.shape, -1, np.int32), np.full(cycles, np.nan), np.zeros(cycles, np.int64)
+    rank, nis, independent = np.full(d.shape, -1, np.int32), np.full(cycles, np.nan), np.zeros(cycles)
     now = _time(state).value
     for k, then in enumerate(series.times.astype(np.int64).tolist()):
         heights = 1e-3 * np.sqrt(np.diag(covariance))
@@ -130,7 +130,8 @@ def filtered(
             total = h @ covariance @ h.T + np.diag(sigma**2)
             gain = np.linalg.solve(total, h @ covariance).T
             d[k, heard], expected[k, heard] = gap, np.sqrt(np.diag(total))
-            nis[k], count[k] = gap @ np.linalg.solve(total, gap), heard.sum()
+            nis[k] = gap @ np.linalg.solve(total, gap)
+            independent[k] = heard.sum() ** 2 / ((total / np.outer(expected[k, heard], expected[k, heard])) ** 2).sum()
             rank[k, heard] = _ranks(gap / expected[k, heard])
             x = x + gain @ gap
             # Joseph's form stays symmetric and positive
@@ -138,8 +139,7 @@ def filtered(
             covariance = left @ covariance @ left.T + (gain * sigma**2) @ gain.T
         kept["mean"][k], kept["covariance"][k] = x, covariance
         now = then
-    out = record(series, d, expected, rank, nis, count)
-    out["rank"].attrs["members"] = BINS
+    out = record(series, d, expected, rank, nis, independent, members=BINS)
     return layout.described(out, state, kept)
 
 

@@ -216,12 +216,13 @@ def innovation(state: xr.Dataset, seen: xr.DataArray | xr.Dataset, *, noise: Any
     -------
     Dataset
         ``observed``, ``innovation`` [unit of the reading], ``innovation_spread`` (what the forecast expects of it),
-        ``noise`` and ``rank`` (members below the reading, -1 where silent) on ``sensor``; ``nis`` and ``count`` of
-        readings.
+        ``noise`` and ``rank`` (members below the reading, -1 where silent) on ``sensor``; ``nis``, ``count`` of
+        readings, and how many of them are ``independent`` in the forecast's eyes, (Σ S_ii)² / Σ S_ij² with unit S_ii.
 
     Validity
     --------
-    NIS follows χ² with ``count`` degrees of freedom where forecast and noise are Gaussian and the ensemble is right.
+    NIS follows χ² with ``count`` degrees of freedom where forecast and noise are Gaussian, the ensemble is right, and
+    its members are many more than the readings: fewer see chance correlations, and NIS comes out too large.
 
     Errors
     ------
@@ -251,11 +252,12 @@ def innovation(state: xr.Dataset, seen: xr.DataArray | xr.Dataset, *, noise: Any
     view = View(checked(state), row, observe)
     predicted = view.predicted(state)
     rng = np.random.default_rng(seed)
-    d, spread, rank, nis, count = surprise(predicted, row.read[0], row.noise[0], rng.standard_normal(predicted.shape))
-    return record(row, d[None], spread[None], rank[None], np.array([nis]), np.array([count])).isel(time=0)
+    found = surprise(predicted, row.read[0], row.noise[0], rng.standard_normal(predicted.shape))
+    d, spread, rank, nis, independent = (np.asarray(f)[None] for f in found)
+    return record(row, d, spread, rank, nis, independent, members=len(predicted)).isel(time=0)
 
 
-def record(row: Readings, d: Any, spread: Any, rank: Any, nis: Any, count: Any) -> xr.Dataset:
+def record(row: Readings, d: Any, spread: Any, rank: Any, nis: Any, independent: Any, *, members: int) -> xr.Dataset:
     """The statistics of many cycles under their names, on time and sensor."""
     both = ("time", "sensor")
     out = xr.Dataset(
@@ -266,7 +268,8 @@ def record(row: Readings, d: Any, spread: Any, rank: Any, nis: Any, count: Any) 
             "noise": (both, np.array(row.noise)),
             "rank": (both, rank),
             "nis": ("time", nis),
-            "count": ("time", count),
+            "count": ("time", np.isfinite(row.read).sum(1)),
+            "independent": ("time", independent),
         },
         {"sensor": row.labels, "time": row.times},
     )
@@ -278,17 +281,19 @@ def record(row: Readings, d: Any, spread: Any, rank: Any, nis: Any, count: Any) 
         "rank": "members below the reading (-1: silent)",
         "nis": "normalised innovation squared",
         "count": "readings",
+        "independent": "as many independent readings would say as much about the spread",
     }
     for name, text in said.items():
         out[name].attrs["long_name"] = text
-    for name in ("rank", "nis", "count"):
+    for name in ("rank", "nis", "count", "independent"):
         out[name].attrs["units"] = "1"
+    out["rank"].attrs["members"] = members
     return out
 
 
 @numba.njit(nogil=True, cache=True)
 def surprise(predicted, observed, noise, draws):  # type: ignore[no-untyped-def]
-    """Innovation, its expected spread, the reading's rank, NIS and the count of readings, in one pass.
+    """Innovation, its expected spread, the reading's rank, NIS and the independent readings, in one pass.
 
     S⁻¹ is applied in the space of the members (Woodbury): dᵀS⁻¹d = |δ|² - (Σδ)ᵀ (ΣΣᵀ + (N - 1) I)⁻¹ (Σδ).
     """
@@ -296,8 +301,8 @@ def surprise(predicted, observed, noise, draws):  # type: ignore[no-untyped-def]
     d, spread = np.full(sensors, np.nan), np.full(sensors, np.nan)
     rank = np.full(sensors, -1, np.int32)
     inner, push = np.zeros((members, members)), np.zeros(members)
-    scaled = np.empty(members)
-    square, count = 0.0, 0
+    scaled, alike = np.empty(members), np.zeros((members, members))
+    square, count, ones, halves = 0.0, 0, 0.0, 0.0
     for s in range(sensors):
         if not np.isfinite(observed[s]):
             continue
@@ -316,17 +321,27 @@ def surprise(predicted, observed, noise, draws):  # type: ignore[no-untyped-def]
         spread[s] = noise[s] * np.sqrt(variance / (members - 1) + 1)
         gap = d[s] / noise[s]
         square += gap * gap
+        # with S_ii = 1 the noise is this share of it
+        own = 1 / (variance / (members - 1) + 1)
+        ones += own * own
+        halves += own * (1 - own)
         for i in range(members):
             push[i] += scaled[i] * gap
             for j in range(i + 1):
-                inner[i, j] += scaled[i] * scaled[j]
+                product = scaled[i] * scaled[j]
+                inner[i, j] += product
+                alike[i, j] += product * own / (members - 1)
+    # Σ S_ij² = |Y Yᵀ|² + 2 Σ |Y_i|² R_ii + Σ R_ii², and |Y Yᵀ| = |Yᵀ Y|
+    total = ones + 2 * halves
     for i in range(members):
         for j in range(i):
             inner[j, i] = inner[i, j]
+            total += 2 * alike[i, j] ** 2
+        total += alike[i, i] ** 2
         inner[i, i] += members - 1
     if count and members > 1:
         square -= float(push @ np.linalg.solve(inner, push))
-    return d, spread, rank, square if count else np.nan, count
+    return d, spread, rank, square if count else np.nan, count * count / total if count else 0.0
 
 
 # ---------------------------------------------------------------- parts
