@@ -49,19 +49,22 @@ def sampled(ground, width, height, x, y, dx, dy, most, reference, out):
 
 
 @njit(fastmath=ORDERLESS, error_model="numpy", forceinline=True)
-def nearest(clutter, width, height, x, y, dx, dy, most, out):
-    """Clutter of the nearest pixel at the same points, added to `out`."""
+def nearest(clutter, width, height, x, y, dx, dy, most, ground, out):
+    """Ground and on it the clutter of the nearest pixel, at the same points."""
     left, low = np.int32(math.floor(x)), np.int32(math.floor(y))
     kind = out.dtype.type
     part_x, part_y = kind(x - left + 0.5), kind(y - low + 0.5)
     step_x, step_y = kind(dx), kind(dy)
     last_x, last_y = np.int32(width - 1 - left), np.int32(height - 1 - low)
-    origin = np.int32(low * width + left)
+    origin, stride = np.int32(low * width + left), np.int32(width)
     for k in range(most):
         i = min(max(np.int32(np.floor(part_x + kind(k) * step_x)), np.int32(-left)), last_x)
         j = min(max(np.int32(np.floor(part_y + kind(k) * step_y)), np.int32(-low)), last_y)
-        at = np.int64(np.int32(np.int32(origin + np.int32(j * width)) + i))
-        put(out, k, out[k] + fetch(clutter, at))
+        at = np.uint32(np.int32(origin + np.int32(j * stride)) + i)
+        put(out, k, fetch(clutter, at))
+    # apart from the gathers, which no test at run time could tell from a write to `out`
+    for k in range(most):
+        out[k] += ground[k]
 
 
 @njit(error_model="numpy")

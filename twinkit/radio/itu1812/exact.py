@@ -69,9 +69,7 @@ def area(
             plain, weighted, highest = scan.sums(h, n, own, slope, ramp)
             scale = F(math.sqrt(0.002 / (wavelength * s)))
             if with_clutter:
-                for k in range(n + 1):
-                    g[k] = h[k]
-                nearest(clutter, width, height, tx, ty, dx / n, dy / n, n, g)
+                nearest(clutter, width, height, tx, ty, dx / n, dy / n, (n // 32 + 1) * 32, h, g)
                 scan.closed(g, n)
             scan.closed(h, n)
 

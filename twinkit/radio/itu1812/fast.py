@@ -102,8 +102,9 @@ def arctangent(x):
 
 
 # An indexed read and an indexed write might meet in memory, so LLVM would keep their order and gather nothing. The
-# pairs `fetch`, `put` and `read`, `note` say that they do not meet: what one of a pair reads, the other never
-# writes. (The second pair reads the very buffer that `put` fills, hence two.) None checks bounds.
+# pairs say that they do not meet: what `fetch` reads (terrain, tables, rows), neither `put` nor `note` ever writes;
+# what `read` reads (profiles, stacks), `note` never writes. So `put` may fill a profile and `note` may not, and what
+# `note` writes (scratch) is read by plain indexing alone. None checks bounds.
 
 
 def _load(scope: str) -> Any:
@@ -119,12 +120,12 @@ def _load(scope: str) -> Any:
     return typed
 
 
-def _store(scope: str) -> Any:
+def _store(*scopes: str) -> Any:
     def typed(typing: Any, array: Any, index: Any, value: Any) -> Any:  # noqa: ARG001  Numba's signature
         def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             struct = context.make_array(signature.args[0])(context, builder, arguments[0])
             store = builder.store(arguments[2], builder.gep(struct.data, [arguments[1]], inbounds=True))
-            store.set_metadata("noalias", _scope(builder.module, scope))
+            store.set_metadata("noalias", _scope(builder.module, *scopes))
             return context.get_dummy_value()
 
         return types.void(array, types.intp, array.dtype), code
@@ -132,19 +133,19 @@ def _store(scope: str) -> Any:
     return typed
 
 
-def _scope(module: Any, name: str) -> Any:
-    """The alias scope of this name in a module of LLVM."""
+def _scope(module: Any, *names: str) -> Any:
+    """The alias scopes of these names in a module of LLVM."""
     import llvmlite.ir as ir
 
     domain = module.add_metadata([ir.MetaDataString(module, "twinkit")])
-    scope = module.add_metadata([ir.MetaDataString(module, f"twinkit.{name}"), domain])
-    return module.add_metadata([scope])
+    scopes = [module.add_metadata([ir.MetaDataString(module, f"twinkit.{name}"), domain]) for name in names]
+    return module.add_metadata(scopes)
 
 
 fetch = intrinsic(_load("outer"))
 put = intrinsic(_store("outer"))
 read = intrinsic(_load("inner"))
-note = intrinsic(_store("inner"))
+note = intrinsic(_store("inner", "outer"))
 
 
 # A running maximum becomes vectors only where the selection itself promises that no operand is NaN; Numba puts

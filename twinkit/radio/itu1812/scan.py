@@ -224,4 +224,4 @@ def closed(buffer, n):
     """Fill a buffer from point n to the end of its last block and beyond, and point 0, with LOW."""
     buffer[0] = LOW
     for k in range(BLOCK):
-        note(buffer, n + k, LOW)
+        buffer[n + k] = LOW

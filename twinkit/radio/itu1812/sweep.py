@@ -118,9 +118,9 @@ def pushed(position, height, inverse, size, at, value, c):
 def closed(position, height, inverse, size):
     """Pad the stack with points that win nothing; its padded length."""
     for k in range(WIDTH):
-        note(position, size + k, position.dtype.type(0))
-        note(height, size + k, height.dtype.type(LOW))
-        note(inverse, size + k, inverse.dtype.type(1))
+        position[size + k] = 0
+        height[size + k] = LOW
+        inverse[size + k] = 1
     return ((size + WIDTH - 1) >> 5) << 5
 
 
@@ -310,9 +310,7 @@ def area(
         else:
             sampled(turned, height, width, ty, tx, way_y, way_x, (count // 32 + 1) * 32, low, h)
         if with_clutter:
-            for k in range((count // 32 + 1) * 32):
-                g[k] = h[k]
-            nearest(clutter, width, height, tx, ty, way_x, way_y, (count // 32 + 1) * 32, g)
+            nearest(clutter, width, height, tx, ty, way_x, way_y, (count // 32 + 1) * 32, h, g)
         total = 0.0
         moment = 0.0
         for k in range(1, count):
@@ -402,9 +400,7 @@ def area(
                 parameter = best * scale * math.sqrt(x)
                 rough = over - (start_a + incline * first)
             if with_clutter:
-                for k in range(16):
-                    own_g[k] = own_h[k]
-                nearest(clutter, width, height, receivers_x[q], receivers_y[r], back_x, back_y, 16, own_g)
+                nearest(clutter, width, height, receivers_x[q], receivers_y[r], back_x, back_y, 16, own_h, own_g)
                 for k in range(near):
                     place = x - kind(near - k)
                     cover_x[cover + k] = place
