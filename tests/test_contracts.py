@@ -75,6 +75,10 @@ EXAMPLES = {
     ),
     "twinkit.radio.backhaul.availability": lambda twin: ((_linked(twin),), {"frequency": 23e9, "margin": 30.0}),
     "twinkit.radio.coverage.coverage": lambda twin: ((twin,), {"path_loss": _free_space}),
+    "twinkit.radio.service.service": lambda twin: (
+        (twin,),
+        {"path_loss": _free_space, "load": 0.5, "noise_figure": 9.0, "efficiency": 0.6, "overhead": 0.14},
+    ),
     "twinkit.radio.land_cover.land_cover": lambda twin: ((twin, _wooded(twin)), {"classes": {10: 4}}),
     "twinkit.radio.shadowing.shadow_fading": lambda twin: ((twin,), {"scenario": "uma nlos", "seed": 1}),
 }

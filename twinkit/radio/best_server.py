@@ -117,6 +117,8 @@ class Network:
     power: np.ndarray
     antenna: np.ndarray
     patterns: Mapping[str, Callable[..., Any]]
+    bandwidth: np.ndarray
+    load: np.ndarray
 
 
 def network(
@@ -137,6 +139,7 @@ def network(
     patterns: Mapping[str, Callable[..., Any]],
     subcarrier_spacing: float,
     within: tuple[np.ndarray, np.ndarray] | None = None,
+    load: Any = None,
 ) -> Network:
     """Sites and cells checked and joined: each cell knows its mast's position, and its power a resource element."""
     ids = np.arange(len(cell_site)) if cell is None else cell
@@ -189,7 +192,22 @@ def network(
         power=power,
         antenna=np.asarray(antenna, dtype=object).astype(str),
         patterns=patterns,
+        bandwidth=np.asarray(bandwidth, float),
+        load=_known_load(load, ids),
     )
+
+
+def _known_load(load: Any, ids: Any) -> np.ndarray:
+    values = np.zeros(len(ids)) if load is None else np.asarray(load, float)
+    bad = ~((values >= 0.0) & (values <= 1.0))
+    if bad.any():
+        raise TwinError(
+            "a load from 0 to 1 of every cell",
+            found=f"{values[bad][0]:g} at cell '{np.asarray(ids)[bad][0]}'",
+            hint="give shares, not percent, and fill what is unknown",
+            where="load",
+        )
+    return values
 
 
 def _check_on_map(values: np.ndarray, axis: np.ndarray, name: str, ids: np.ndarray) -> None:
@@ -438,7 +456,11 @@ def levels(
     known = np.isfinite(ground)
     altitude = ground + model.receiver_height
     # the straight line is never shorter than its ground track
-    for ceiling, site, frequency, cells in _loudest_first(network, model, y, x, min(stop, end)):
+    beams = _loudest_first(network, model, y, x, min(stop, end))
+    if weakest is None:
+        # sums are rounded alike whatever the pixels beside
+        beams.sort(key=lambda beam: beam[1:3])
+    for ceiling, site, frequency, cells in beams:
         # Exact: what cannot beat the weakest pixel beats none.
         if weakest is not None and ceiling + MARGIN < weakest.min(where=known, initial=np.inf):
             return

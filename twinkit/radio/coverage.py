@@ -141,7 +141,7 @@ def coverage(
     attrs = described(model, receiver_height, subcarrier_spacing)
     out = {n: (("y", "x"), found[n], dict(attrs)) for n in ("rsrp", "server")}
     result = xr.Dataset(out, coords={d: ground.coords[d] for d in ("y", "x")})
-    return flagged(result, found, attrs)
+    return flagged(result, found, attrs, given_by=f"{__name__}.coverage")
 
 
 def model_for(
@@ -212,13 +212,13 @@ def validity_of(network: Network, model: Any, server: np.ndarray, y: np.ndarray,
     return np.where(server < 0, np.int8(BEYOND), np.where(near, np.int8(NEAR), np.int8(VALID))).astype(np.int8)
 
 
-def flagged(result: xr.Dataset, found: dict[str, Any], attrs: dict[str, Any]) -> xr.Dataset:
+def flagged(result: xr.Dataset, found: dict[str, Any], attrs: dict[str, Any], *, given_by: str) -> xr.Dataset:
     """The same with the flags of validity, where the model is one over terrain."""
     if "validity" not in found:
         return result
     said = attrs | {"flag_values": [0, 1, 2], "flag_meanings": "model near_model no_cell_within_reach"}
     flags = xr.DataArray(found["validity"], dims=("y", "x"), coords=result.coords, attrs=said)
-    return result.assign(validity=stamp(flags, "validity", given_by="twinkit.radio.coverage.coverage"))
+    return result.assign(validity=stamp(flags, "validity", given_by=given_by))
 
 
 def described(model: Model, receiver_height: float, subcarrier_spacing: float) -> dict[str, Any]:

@@ -43,6 +43,7 @@ def answers(
     subcarrier_spacing: float,
     ask: Callable[..., np.ndarray],
     record: np.dtype[Any],
+    load: Any = None,
 ) -> dict[str, Any]:
     """What a function says of every pixel.
 
@@ -56,6 +57,7 @@ def answers(
         ``ask(network, model, ground, y, x)``: of flat arrays of some pixels, an array (n,) of `record`.
     record : dtype
         Structured.
+    load : array (cell), optional
 
     Returns
     -------
@@ -71,6 +73,8 @@ def answers(
     columns = {f"site_{n}": sites[n].data for n in ("x", "y", "height")}
     columns |= {n: cells[n].data for n in ("azimuth", "downtilt", "frequency", "bandwidth", "transmit_power")}
     columns |= {"cell_site": cells["site"].data, "antenna": cells["antenna"].data}
+    if load is not None:
+        columns["load"] = load
     fixed: dict[str, Any] = {
         "site": sites["site"].values,
         "cell": cells["cell"].values if "cell" in cells.coords else None,
