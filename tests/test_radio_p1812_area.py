@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from twinkit.error import TwinError
 from twinkit.radio.itu1812 import tail
-from twinkit.radio.itu1812.area import exact, raster, sweep, terrain_profile
+from twinkit.radio.itu1812.area import exact, sweep
 from twinkit.radio.itu1812.fast import arctangent, exp2, log2
 from twinkit.radio.itu1812.path import p1812
 from twinkit.radio.itu1812.profile import profile
+from twinkit.radio.itu1812.raster import raster, terrain_profile
 
 
 def hills(n=401, pixel=30.0, seed=1, relief=250.0, clutter=False, slope=1.8):
