@@ -413,6 +413,18 @@ def test_reopening_completes_the_record_that_a_crash_missed(path):
     assert record.record_path(path, done[1].id).exists()
 
 
+def test_a_power_cut_that_emptied_the_mark_and_kept_the_old_seal(path):
+    tk.save(twin_of(30), path, message="m")
+    seal = (path / record.SEAL).read_bytes()
+    last = tk.save(twin_of(31), path, message="m")
+    (path / record.SEAL).write_bytes(seal)
+    assert not tk.verify(path)
+    (path / lock.MARK).write_bytes(b"")
+    assert tk.verify(path, head=last.head, thorough=True)
+    (path / lock.MARK).write_bytes(b"{")
+    assert any(lock.MARK in f for f in tk.verify(path).faults)
+
+
 def test_what_a_crash_left_is_taken_away_but_nothing_that_a_damaged_record_may_claim(path):
     done = [tk.save(twin_of(h), path, message="m") for h in (30, 31)]
     (path / "chunks").mkdir(exist_ok=True)

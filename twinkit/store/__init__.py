@@ -429,7 +429,6 @@ def _first(root: pathlib.Path, branch: str, message: str, author: str, change: A
             made = _committed(draft, branch, message, author, change, act="save")
             record.write(draft / record.IDENTITY, {"engine": "icechunk 1", "format": repository.FORMAT})
             _into_place(draft, root)
-            _commit.settle(root.parent, ["."])
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise

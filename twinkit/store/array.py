@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from twinkit.error import TwinError
-from twinkit.store import digest
+from twinkit.store import digest, rows
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -283,7 +283,8 @@ class Raw:
 
     def __getitem__(self, key: Any) -> np.ndarray:
         try:
-            return np.asarray(self.array[key])
+            values = rows.read(self.array, key)
+            return np.asarray(self.array[key]) if values is None else values
         except Exception as fault:  # noqa: BLE001 - the engine, Zarr and its codecs each raise their own
             raise TwinError(
                 "stored values that can be read",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import os
 from typing import TYPE_CHECKING, Any
 
 from twinkit.error import TwinError
@@ -81,9 +80,13 @@ def commit(
         "when": when.isoformat(),
     }
     head = digest.head(message=message, **said)
-    early = record.hashing(root, record.engine_files(root) - before, durable=True)  # while the engine flushes
+    # While the engine flushes, the blocks are hashed and on their way to the disk.
+    blocks = record.engine_files(root) - before
+    early, settling = record.hashing(root, blocks), record.settling(root, blocks)
     new = session.flush(message, {**said, "format": repository.FORMAT, "head": head, "nodes": nodes, "values": values})
     keep(root, new, head=head, parent=parent_id, files=record.engine_files(root) - before, early=early)
+    for settled in settling:
+        settled.result()
     repo.reset_branch(branch, new, from_snapshot_id=parent_id)
     settle(root, [f"refs/branch.{branch}/ref.json"])
     row = Row(new, "" if parent is None else parent_id, head, when, message, author, said["changed"])
@@ -104,24 +107,23 @@ def keep(
     files: set[str],
     early: Mapping[str, Future[str]] | None = None,
 ) -> None:
-    """Write the side record of a commit, after its files are safely on the disk."""
-    under_way = {**(early or {}), **record.hashing(root, files - set(early or ()), durable=True)}
+    """Write the side record of a commit, and have it and the commit's files on the disk before going on.
+
+    Those that are hashed `early` are settled by the caller.
+    """
+    late = files - set(early or ())
+    under_way = {**(early or {}), **record.hashing(root, late)}
     digests = {name: under_way[name].result() for name in sorted(files)}
     content = {"commit": commit_id, "files": digests, "head": head, "parent": parent}
-    record.write(record.record_path(root, commit_id), content)
+    path = record.record_path(root, commit_id)
+    record.write(path, content, durable=False)
+    settle(root, [*late, path.relative_to(root).as_posix()])
 
 
 def settle(root: pathlib.Path, names: Iterable[str]) -> None:
-    """Have files and folders on the disk before going on."""
-    if os.name == "nt":
-        return
-    for name in names:
-        with contextlib.suppress(OSError):
-            handle = os.open(root / name, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+    """Have files on the disk before going on."""
+    for settled in record.settling(root, names):
+        settled.result()
 
 
 def _reference(root: pathlib.Path, name: str) -> str:
@@ -152,10 +154,10 @@ def recover(root: pathlib.Path) -> bool:
         return True
     repo = repository.reader(root)
     shown = history(repo, root)
-    moved = str(mark.get("reference", ""))
-    at = _reference(root, moved)
-    if at in shown and not record.record_path(root, at).exists():
-        _complete(root, repo, at)
+    moved = [str(mark.get("reference", ""))] if mark.get("act") != "lost" else _one_ahead(root)
+    for at in {_reference(root, name) for name in moved} & set(shown):
+        if not record.record_path(root, at).exists():
+            _complete(root, repo, at)
     records, _, altered = record.listed(root)
     for commit_id in [c for c, r in records.items() if c not in shown and r["parent"] == mark.get("parent")]:
         records.pop(commit_id)
@@ -166,9 +168,20 @@ def recover(root: pathlib.Path) -> bool:
     for path in (root / "twinkit").rglob(".*.tmp"):
         path.unlink(missing_ok=True)
     index.rebuild(root, [r for r in map(repository.row, shown.values()) if r is not None])
-    record.seal(root, moved)
+    record.seal(root, *moved)
     lock.finish(root)
     return True
+
+
+def _one_ahead(root: pathlib.Path) -> list[str]:
+    """Branches that stand one recorded commit after where they were sealed: what a change can have come to."""
+    try:
+        sealed = record.read(root / record.SEAL)["references"]
+    except (FileNotFoundError, record.Damaged):
+        return []
+    records = record.listed(root)[0]
+    now = record.references(root)
+    return [n for n, at in now.items() if at in records and records[at]["parent"] == sealed.get(n)]
 
 
 def history(repo: Any, root: pathlib.Path) -> dict[str, Any]:

@@ -127,9 +127,13 @@ def finish(root: pathlib.Path) -> None:
 
 
 def interrupted(root: pathlib.Path) -> dict[str, Any] | None:
-    """What a writer was doing when it was stopped; None when nothing was."""
+    """What a writer was doing when it was stopped; None when nothing was, {} when the mark was altered.
+
+    After a power cut the mark may be there without its text: what was done is then unknown ("lost").
+    """
     try:
-        mark = json.loads((root / MARK).read_bytes())
+        data = (root / MARK).read_bytes()
+        mark = json.loads(data) if data else {"act": "lost"}
     except FileNotFoundError:
         return None
     except (OSError, ValueError):

@@ -31,6 +31,7 @@ __all__ = [
     "read",
     "references",
     "seal",
+    "settling",
     "workers",
     "write",
 ]
@@ -51,9 +52,9 @@ class Damaged(Exception):  # noqa: N818 - a finding of verify, never raised at a
     """A file of the store that does not say what it said when it was written."""
 
 
-def write(path: pathlib.Path, content: dict[str, Any]) -> None:
+def write(path: pathlib.Path, content: dict[str, Any], *, durable: bool = True) -> None:
     """Write a JSON file that carries the digest of its own content."""
-    put(path, digest.canonical({**content, "sha256": digest.of(content)}))
+    put(path, digest.canonical({**content, "sha256": digest.of(content)}), durable=durable)
 
 
 def read(path: pathlib.Path) -> dict[str, Any]:
@@ -137,22 +138,34 @@ def file_digests(root: pathlib.Path, names: Iterable[str]) -> dict[str, str]:
     return {name: found.result() for name, found in hashing(root, names).items()}
 
 
-def hashing(
-    root: pathlib.Path, names: Iterable[str], *, durable: bool = False
-) -> dict[str, concurrent.futures.Future[str]]:
-    """SHA-256 of files below the root, under way; with `durable`, a file is on the disk when its digest is there."""
+def hashing(root: pathlib.Path, names: Iterable[str]) -> dict[str, concurrent.futures.Future[str]]:
+    """SHA-256 of files below the root, under way."""
 
     def one(name: str) -> str:
         try:
             with (root / name).open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-                if durable and os.name != "nt":  # Windows flushes a handle only if it was opened for writing
-                    os.fsync(file.fileno())
+                return hashlib.file_digest(file, "sha256").hexdigest()
         except OSError:
             return ""
-        return found
 
     return {name: workers(os.getpid()).submit(one, name) for name in sorted(names)}
+
+
+def settling(root: pathlib.Path, names: Iterable[str]) -> list[concurrent.futures.Future[None]]:
+    """Files below the root on their way to the disk itself, all at once: it takes hardly longer than one alone."""
+
+    def one(name: str) -> None:
+        if os.name != "nt":  # Windows flushes a handle only if it was opened for writing
+            with (root / name).open("rb") as file:
+                os.fsync(file.fileno())
+
+    return [_waiters(os.getpid()).submit(one, name) for name in names]
+
+
+@functools.cache
+def _waiters(process: int) -> concurrent.futures.ThreadPoolExecutor:  # noqa: ARG001 - as for workers
+    """Threads that wait for the disk and need no core."""
+    return concurrent.futures.ThreadPoolExecutor(16, thread_name_prefix="twinkit-disk")
 
 
 @functools.cache
@@ -189,7 +202,8 @@ def seal(root: pathlib.Path, *moved: str) -> None:
         before = now
     stand = {**before, **{name: now[name] for name in moved if name in now}}
     kept = {key: file_digests(root, [name])[name] for key, name in SEALED.items()}
-    write(root / SEAL, {**kept, "references": stand})
+    # Not waited for: it can be told anew from what it seals, see `commit.recover`.
+    write(root / SEAL, {**kept, "references": stand}, durable=False)
 
 
 def identity(root: pathlib.Path, *, newest: int) -> dict[str, Any]:
