@@ -18,11 +18,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import twinkit as tk
-from twinkit.store import array, commit, index, lock, record, repository
+from twinkit.store import array, commit, index, lock, record, repository, rows
 
 
 def twin_of(**nodes):
@@ -306,6 +307,37 @@ def test_what_does_not_fit_is_not_appended(path, change, says):
         tk.store.append(path, "telemetry", change(hours(0)), message="hour 1")
     assert tk.verify(path, head=first.head)
     assert tk.open(path)["telemetry"].sizes["time"] == 60
+
+
+def test_whole_rows_of_blocks_are_read_straight_and_equal_what_zarr_reads(path):
+    cells = [f"c{i}" for i in range(3000)]
+    tk.save(twin_of(telemetry=hours(0, cells=cells)), path, message="hour 0")
+    tk.store.append(path, "telemetry", hours(1, 85, cells=cells), message="later")
+    group = zarr.open_group(repository.reader(path).readonly_session("main").store, mode="r")
+    load, time = group["telemetry/load"], group["telemetry/time"]
+    assert load.chunks == (60, 3000)
+    everything = slice(None)
+    for key in (everything, slice(0, 60), slice(60, 120), slice(60, 145), slice(120, None)):
+        straight = rows.read(load, (key, everything))
+        np.testing.assert_array_equal(straight, load[key])
+        assert straight.flags.writeable
+    np.testing.assert_array_equal(rows.read(time, everything), time[:])
+    for key in (
+        (slice(0, 61), everything),
+        (slice(1, 60), everything),
+        (slice(0, 60, 2), everything),
+        (slice(0, 60), slice(0, 2999)),
+        (slice(60, 60), everything),
+        (3, everything),
+        (slice(0, 60),),
+    ):
+        assert rows.read(load, key) is None
+        np.testing.assert_array_equal(array.Raw(load, "load")[key], load[key])
+    assert rows.read(group["telemetry/cell"], (everything,)) is None
+    largest = max((path / "chunks").iterdir(), key=lambda chunk: chunk.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[:-20])
+    with pytest.raises(tk.TwinError, match="telemetry/load: expected stored values that can be read"):
+        tk.open(path)["telemetry/load"].load()
 
 
 # ---------------------------------------------------------------- history
