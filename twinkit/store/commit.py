@@ -236,7 +236,7 @@ def content_faults(repo: Any, info: Any) -> list[str]:
             if values != said["values"].get(where):
                 faults.append(f"the values of {where} are not those that were committed")
             description[name] = tree.describe(p, values)
-        if digest.of({"attrs": attrs, "variables": description}) != said["nodes"].get(node):
+        if tree.node_digest(attrs, description) != said["nodes"].get(node):
             faults.append(f"{node} is not as it was committed")
     faults += [f"{node} is missing" for node in said["nodes"] if node not in stored]
     if digest.of(said["nodes"]) != said["content"]:

@@ -14,7 +14,7 @@ from twinkit.store import array, blocks, digest
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["add", "append", "describe", "hierarchy", "read", "stored_plan", "write"]
+__all__ = ["add", "append", "describe", "hierarchy", "node_digest", "read", "stored_plan", "write"]
 
 
 def hierarchy(group: Any) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
@@ -128,7 +128,7 @@ def write(
     for (_, target, _, _), kept in zip(targets, blocks.write(targets), strict=True):
         values[target.path] = kept
 
-    nodes = {"/": digest.of({"attrs": root_attrs, "variables": {}})}
+    nodes = {"/": node_digest(root_attrs, {})}
     nodes |= {node: _node_digest(node, group[node], dict(group[node].arrays()), values) for node in want}
     old = said.get("nodes", {})
     changed = {n for n in set(nodes) | set(old) if nodes.get(n) != old.get(n)}
@@ -176,17 +176,18 @@ def add(
     for (p, target, _, _), kept in zip(targets, blocks.write(targets), strict=True):
         values[f"{node}/{p.name}"] = kept
         held[p.name] = target
-    nodes = {
-        **said["nodes"],
-        "/": digest.of({"attrs": dict(group.attrs), "variables": {}}),
-        node: _node_digest(node, child, held, values),
-    }
-    return {node}, nodes, values
+    return {node}, {**said["nodes"], node: _node_digest(node, child, held, values)}, values
 
 
 def _node_digest(node: str, child: Any, held: Mapping[str, Any], values: Mapping[str, Sequence[str]]) -> str:
     described = {n: describe(stored_plan(a), values[f"{node}/{n}"]) for n, a in held.items()}
-    return digest.of({"attrs": dict(child.attrs), "variables": described})
+    return node_digest(dict(child.attrs), described)
+
+
+def node_digest(attrs: Mapping[str, Any], variables: Mapping[str, Any]) -> str:
+    """Digest of a node: its attributes and all its variables, in whatever order they stand."""
+    ours = {k: v for k, v in attrs.get(array.OURS, {}).items() if k != "order"}
+    return digest.of({"attrs": {**attrs, array.OURS: ours}, "variables": dict(variables)})
 
 
 def _fit(held: Mapping[str, Any], node: str, ds: xr.Dataset, said: Mapping[str, Any], *, dim: str) -> list[array.Plan]:
