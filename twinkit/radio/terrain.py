@@ -34,8 +34,8 @@ def sampled(ground, width, height, x, y, dx, dy, most, reference, out):
     origin, stride = np.int32(low * width + left), np.int32(width)
     above = ground[width:]
     for k in range(most):
-        along = part_x + kind(k) * step_x
-        across = part_y + kind(k) * step_y
+        along = part_x + kind(np.int32(k)) * step_x
+        across = part_y + kind(np.int32(k)) * step_y
         i = min(max(np.int32(np.floor(along)), np.int32(-left)), last_x)
         j = min(max(np.int32(np.floor(across)), np.int32(-low)), last_y)
         along -= kind(i)
@@ -58,8 +58,8 @@ def nearest(clutter, width, height, x, y, dx, dy, most, ground, out):
     last_x, last_y = np.int32(width - 1 - left), np.int32(height - 1 - low)
     origin, stride = np.int32(low * width + left), np.int32(width)
     for k in range(most):
-        i = min(max(np.int32(np.floor(part_x + kind(k) * step_x)), np.int32(-left)), last_x)
-        j = min(max(np.int32(np.floor(part_y + kind(k) * step_y)), np.int32(-low)), last_y)
+        i = min(max(np.int32(np.floor(part_x + kind(np.int32(k)) * step_x)), np.int32(-left)), last_x)
+        j = min(max(np.int32(np.floor(part_y + kind(np.int32(k)) * step_y)), np.int32(-low)), last_y)
         at = np.uint32(np.int32(origin + np.int32(j * stride)) + i)
         put(out, k, fetch(clutter, at))
     # apart from the gathers, which no test at run time could tell from a write to `out`
