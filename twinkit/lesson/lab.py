@@ -6,6 +6,7 @@ Learners get copies without answers, made once in ``learn``; what they write the
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -117,8 +118,26 @@ def start(place: Path, *, port: int = 8888, root: Path | None = None, open_brows
                 found=(added.stderr.strip().splitlines() or ["nothing"])[-1],
                 hint='install the extra: pip install "twinkit[course]"',
             )
-    url = "--LabApp.default_url=/lab/workspaces/twinkit"
-    options = [url, f"--ServerApp.port={port}", f"--ServerApp.root_dir={root}"]
-    if not open_browser:
-        options.append("--no-browser")
-    subprocess.run([*run, *options], check=False)  # noqa: S603 - our own interpreter
+        url = "--LabApp.default_url=/lab/workspaces/twinkit"
+        options = [url, f"--ServerApp.port={port}", f"--ServerApp.root_dir={root}"]
+        options += ["--no-browser"] if not open_browser else []
+        # a container's only account is often root, and Jupyter refuses it unasked
+        options += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+        quiet = os.environ | {"JUPYTERLAB_SETTINGS_DIR": str(_settings(learn))}
+        ended = subprocess.run([*run, *options], check=False, env=quiet)  # noqa: S603 - our own interpreter
+    if ended.returncode:
+        raise TwinError(
+            "JupyterLab to run",
+            found=f"that it ended with code {ended.returncode}",
+            hint=f"read the lines above; if port {port} is taken, choose another: --port {port + 1}",
+        )
+
+
+def _settings(place: Path) -> Path:
+    """The learner's settings of JupyterLab; at first without its news, which nobody can fetch offline."""
+    settings = place / ".settings"
+    news = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    if not news.exists():
+        news.parent.mkdir(parents=True, exist_ok=True)
+        news.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}), encoding="utf-8")
+    return settings
