@@ -144,6 +144,9 @@ def letkf(
 
 # ---------------------------------------------------------------- kernels
 
+# Nodes of the quadrature at most: enough for anomalies three thousand times the noise.
+MOST = 1024
+
 # cos² at the midpoints of 8, 16, ... 1024 equal parts of a right angle, one after the other
 COSINES = np.concatenate([np.cos((np.arange(m) + 0.5) * np.pi / (2 * m)) ** 2 for m in 8 * 2 ** np.arange(8)])
 
@@ -176,7 +179,8 @@ def _analysed(members, out, where, begin, end, start, sensor, root, scaled, miss
         most = max(most, start[where[place] + 1] - start[where[place]])
     local, square_of = np.empty((most, count)), np.empty(count * count)
     diagonal_of, beside_of, push_of, along_of = np.empty(count), np.empty(count), np.empty(count), np.empty(count)
-    new = np.empty(count)
+    new, scratch = np.empty(count), np.empty(count)
+    terms = np.empty((2, count * MOST))
     for place in range(begin, end):
         first = start[where[place]]
         heard = start[where[place] + 1] - first
@@ -199,17 +203,17 @@ def _analysed(members, out, where, begin, end, start, sensor, root, scaled, miss
             for k in range(heard):
                 gap = root[first + k] * missing[sensor[first + k]]
                 for i in range(count):
-                    one = local[k, i]
-                    push[i] += one * gap
-                    for j in range(i + 1):
-                        matrix[i, j] += one * local[k, j]
+                    push[i] += local[k, i] * gap
             for i in range(count):
-                for j in range(i):
-                    matrix[j, i] = matrix[i, j]
+                for j in range(i + 1):
+                    total = 0.0
+                    for k in range(heard):
+                        total += local[k, i] * local[k, j]
+                    matrix[i, j] = matrix[j, i] = total
         diagonal, beside = diagonal_of[:size], beside_of[:size]
-        tridiagonal(matrix, diagonal, beside)
+        tridiagonal(matrix, diagonal, beside, scratch)
         _reflected(push, matrix, True)
-        _solved(diagonal, beside, push, free)
+        _solved(diagonal, beside, push, free, scratch)
         # spread is made up for where observations took it, so that it cannot grow without end elsewhere
         wider = inflation if heard else 1.0
         for v in range(variables):
@@ -230,7 +234,7 @@ def _analysed(members, out, where, begin, end, start, sensor, root, scaled, miss
             rise = 0.0
             for k in range(size):
                 rise += along[k] * push[k]
-            inverse_root(diagonal, beside, along, free, few)
+            inverse_root(diagonal, beside, along, free, few, terms)
             _reflected(along, matrix, False)
             if few:
                 for k in range(size):
@@ -248,14 +252,13 @@ def _analysed(members, out, where, begin, end, start, sensor, root, scaled, miss
 
 
 @numba.njit(nogil=True, cache=True)
-def tridiagonal(matrix, diagonal, beside):  # type: ignore[no-untyped-def]
+def tridiagonal(matrix, diagonal, beside, product):  # type: ignore[no-untyped-def]
     """A symmetric matrix brought to three diagonals by Householder reflections, which replace its rows.
 
     Functions of the matrix are wanted times one vector for each variable, so that neither eigenvalues nor
     eigenvectors need be formed. (Golub and Van Loan, Matrix Computations, section 8.3.1.)
     """
     size = len(matrix)
-    product = np.empty(size)
     for k in range(size - 2):
         row = matrix[k]
         length = 0.0
@@ -305,10 +308,9 @@ def _reflected(vector, reflectors, forward):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def _solved(diagonal, beside, vector, shift):  # type: ignore[no-untyped-def]
+def _solved(diagonal, beside, vector, shift, pivot):  # type: ignore[no-untyped-def]
     """(T + shift I)⁻¹ times a vector, in place."""
     size = len(vector)
-    pivot = np.empty(size)
     for i in range(size):
         pivot[i] = diagonal[i] + shift
         if i:
@@ -322,7 +324,7 @@ def _solved(diagonal, beside, vector, shift):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(nogil=True, cache=True)
-def inverse_root(diagonal, beside, vector, free, few):  # type: ignore[no-untyped-def]
+def inverse_root(diagonal, beside, vector, free, few, terms):  # type: ignore[no-untyped-def]
     """A^(-1/2) times a vector, in place, for A = I + T/free; for `few` (I - A^(-1/2)) T⁻¹ times it.
 
     The midpoint rule on a periodic integrand, which converges geometrically for any spectrum between 1 and
@@ -345,25 +347,22 @@ def inverse_root(diagonal, beside, vector, free, few):  # type: ignore[no-untype
     low = 1 / np.sqrt(middle)
     fall = 2 * np.log((1 + low) / (1 - low + 1e-17))
     nodes = 8
-    # 1e-14, or 1024 nodes
-    while nodes < 1024 and nodes * fall < 32:
+    # 1e-14, or as many as there are
+    while nodes < MOST and nodes * fall < 32:
         nodes *= 2
     cosines = COSINES[nodes - 8 : 2 * nodes - 8]
-    alpha, beta, weight = np.empty(nodes), np.empty(nodes), np.empty(nodes)
+    pivot, right = terms[0, : size * nodes].reshape(size, nodes), terms[1, : size * nodes].reshape(size, nodes)
+    share = 1 / free
     for j in range(nodes):
-        alpha[j] = cosines[j] + middle * (1 - cosines[j])
-        beta[j] = cosines[j] / free
-        weight[j] = np.sqrt(middle) / nodes * (beta[j] / alpha[j] if few else 1.0)
-    pivot, right = np.empty((size, nodes)), np.empty((size, nodes))
-    for j in range(nodes):
-        pivot[0, j] = 1 / (alpha[j] + beta[j] * diagonal[0])
+        pivot[0, j] = 1 / (cosines[j] + middle * (1 - cosines[j]) + share * cosines[j] * diagonal[0])
         right[0, j] = vector[0]
     for i in range(1, size):
         off, own, value = beside[i - 1], diagonal[i], vector[i]
         last, mine, before, now = pivot[i - 1], pivot[i], right[i - 1], right[i]
         for j in range(nodes):
-            ratio = beta[j] * off * last[j]
-            mine[j] = 1 / (alpha[j] + beta[j] * (own - off * ratio))
+            beta = share * cosines[j]
+            ratio = beta * off * last[j]
+            mine[j] = 1 / (cosines[j] + middle * (1 - cosines[j]) + beta * (own - off * ratio))
             now[j] = value - ratio * before[j]
     for i in range(size - 1, -1, -1):
         total = 0.0
@@ -371,8 +370,8 @@ def inverse_root(diagonal, beside, vector, free, few):  # type: ignore[no-untype
         if i < size - 1:
             off, after = beside[i], right[i + 1]
             for j in range(nodes):
-                now[j] -= beta[j] * off * after[j]
+                now[j] -= share * cosines[j] * off * after[j]
         for j in range(nodes):
             now[j] *= mine[j]
-            total += weight[j] * now[j]
-        vector[i] = total
+            total += now[j] * (share * cosines[j] / (cosines[j] + middle * (1 - cosines[j])) if few else 1.0)
+        vector[i] = total * np.sqrt(middle) / nodes

@@ -295,18 +295,20 @@ def record(row: Readings, d: Any, spread: Any, rank: Any, nis: Any, independent:
 def surprise(predicted, observed, noise, draws):  # type: ignore[no-untyped-def]
     """Innovation, its expected spread, the reading's rank, NIS and the independent readings, in one pass.
 
-    S⁻¹ is applied in the space of the members (Woodbury): dᵀS⁻¹d = |δ|² - (Σδ)ᵀ (ΣΣᵀ + (N - 1) I)⁻¹ (Σδ).
+    With Y the anomalies and δ the innovations in units of the noise, S⁻¹ is applied in the smaller of the spaces of
+    sensors and of members (Woodbury): dᵀS⁻¹d = |δ|² - (Yᵀδ)ᵀ (YᵀY + (N - 1) I)⁻¹ (Yᵀδ).
     """
     members, sensors = predicted.shape
     d, spread = np.full(sensors, np.nan), np.full(sensors, np.nan)
     rank = np.full(sensors, -1, np.int32)
-    inner, push = np.zeros((members, members)), np.zeros(members)
-    scaled, alike = np.empty(members), np.zeros((members, members))
-    square, count, ones, halves = 0.0, 0, 0.0, 0.0
+    count = 0
+    for s in range(sensors):
+        count += np.isfinite(observed[s])
+    scaled, alike, gap = np.empty((count, members)), np.empty((count, members)), np.empty(count)
+    at, diagonal = 0, 0.0
     for s in range(sensors):
         if not np.isfinite(observed[s]):
             continue
-        count += 1
         mean = 0.0
         for i in range(members):
             mean += predicted[i, s]
@@ -314,34 +316,39 @@ def surprise(predicted, observed, noise, draws):  # type: ignore[no-untyped-def]
         d[s] = observed[s] - mean
         variance, below = 0.0, 0
         for i in range(members):
-            scaled[i] = (predicted[i, s] - mean) / noise[s]
-            variance += scaled[i] * scaled[i]
+            one = (predicted[i, s] - mean) / noise[s]
+            scaled[at, i] = one
+            variance += one * one
             below += predicted[i, s] + noise[s] * draws[i, s] < observed[s]
         rank[s] = below
-        spread[s] = noise[s] * np.sqrt(variance / (members - 1) + 1)
-        gap = d[s] / noise[s]
-        square += gap * gap
-        # with S_ii = 1 the noise is this share of it
-        own = 1 / (variance / (members - 1) + 1)
-        ones += own * own
-        halves += own * (1 - own)
+        variance /= members - 1
+        spread[s] = noise[s] * np.sqrt(variance + 1)
+        gap[at] = d[s] / noise[s]
+        # anomalies in units of the expected spread; what noise adds to S_ii = 1 beside them
         for i in range(members):
-            push[i] += scaled[i] * gap
-            for j in range(i + 1):
-                product = scaled[i] * scaled[j]
-                inner[i, j] += product
-                alike[i, j] += product * own / (members - 1)
+            alike[at, i] = scaled[at, i] / np.sqrt((variance + 1) * (members - 1))
+        share = 1 / (variance + 1)
+        diagonal += share * share + 2 * share * (1 - share)
+        at += 1
+    if count == 0:
+        return d, spread, rank, np.nan, 0.0
+    if count <= members:
+        inner, both = scaled @ scaled.T, alike @ alike.T
+        for s in range(count):
+            inner[s, s] += members - 1
+        square = float(gap @ np.linalg.solve(inner, gap)) * (members - 1)
+    else:
+        inner, both = scaled.T @ scaled, alike.T @ alike
+        for i in range(members):
+            inner[i, i] += members - 1
+        push = gap @ scaled
+        square = float(gap @ gap) - float(push @ np.linalg.solve(inner, push))
     # Σ S_ij² = |Y Yᵀ|² + 2 Σ |Y_i|² R_ii + Σ R_ii², and |Y Yᵀ| = |Yᵀ Y|
-    total = ones + 2 * halves
-    for i in range(members):
-        for j in range(i):
-            inner[j, i] = inner[i, j]
-            total += 2 * alike[i, j] ** 2
-        total += alike[i, i] ** 2
-        inner[i, i] += members - 1
-    if count and members > 1:
-        square -= float(push @ np.linalg.solve(inner, push))
-    return d, spread, rank, square if count else np.nan, count * count / total if count else 0.0
+    total = diagonal
+    for row in both:
+        for value in row:
+            total += value * value
+    return d, spread, rank, square, count * count / total
 
 
 # ---------------------------------------------------------------- parts

@@ -41,7 +41,8 @@ def alarm(record: xr.Dataset, *, settle: int = 20, patience: int = 20) -> xr.Dat
 
     With z the innovations over their expected spread (NIS of one sensor is z²):
 
-    - *over-confident*, *under-confident*: mean z² is not near 1 (χ² likelihood ratio of 1.6, or 1/1.6, against 1.1);
+    - *over-confident*, *under-confident*: mean z² is not near 1 (χ² likelihood ratio of 1.6, or 1/1.6, against 1.1, or
+      1/1.1);
     - *diverged*: errors stay from cycle to cycle (mean of z(t) z(t-1) above a quarter of z²), or innovations are three
       times what was expected: the update no longer pulls the estimate back;
     - *sensor biased*: z of one sensor keeps one sign (mean beyond ±0.5, most others not);
@@ -59,9 +60,9 @@ def alarm(record: xr.Dataset, *, settle: int = 20, patience: int = 20) -> xr.Dat
     Returns
     -------
     Dataset (alarm)
-        ``fault`` and ``sensor`` (empty where it is not about one), ``since``, ``raised`` and ``cleared`` (NaT: not yet),
-        and ``evidence`` as a sentence. In the order in which they were raised; none where all is well. Nothing later
-        than ``raised`` was used to raise it, so that a live twin and a replay give the same alarms.
+        ``fault`` and ``sensor`` (empty where it is not about one), ``since``, ``raised`` and ``cleared`` (NaT: not
+        yet), and ``evidence`` as a sentence. In the order in which they were raised; none where all is well. Nothing
+        later than ``raised`` was used to raise it, so that a live twin and a replay give the same alarms.
 
     Validity
     --------
