@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import html
 import json
+import shutil
 import tempfile
 import warnings
+import weakref
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,7 +127,7 @@ class Lesson:
         self.region, self.seed, self.small, self.language = region, seed, small, language
         self._texts = texts or {}
         self._records = {e: Record() for e in exercises}
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder = ""
 
     def __repr__(self) -> str:
         done = sum(r.state == PASSED for r in self._records.values())
@@ -134,9 +136,10 @@ class Lesson:
     @property
     def desk(self) -> Path:
         """An empty folder for what the lesson makes."""
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix=f"twinkit-{self.name}-")
-        return Path(self._folder.name)
+        if not self._folder:
+            self._folder = tempfile.mkdtemp(prefix=f"twinkit-{self.name}-")
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        return Path(self._folder)
 
     # ------------------------------------------------------------ what the learner calls
 

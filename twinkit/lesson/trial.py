@@ -298,6 +298,15 @@ def verdicts(text: str) -> dict[str, dict[str, Any]]:
     return found
 
 
+def _stopped(outcome: Any) -> str:
+    """Where and why a run stopped."""
+    for cell in json.loads(outcome.notebook)["cells"]:
+        for output in cell.get("outputs", []):
+            if output.get("output_type") == "error":
+                return f"cell '{cell.get('id')}': {output['ename']}: {output['evalue']}"
+    return str(outcome.error)
+
+
 def without_alt(text: str) -> list[str]:
     """The cells of an executed notebook that show a picture without alt text."""
     found = []
@@ -323,7 +332,7 @@ def _runs(lesson: LessonFolder, places: list[str], made: Trial) -> Iterator[Find
         )
         made.seconds[region], made.memory[region] = outcome.seconds, outcome.peak_memory / 1e6
         if outcome.error:
-            yield Finding("reference", outcome.error, holds=False, region=region)
+            yield Finding("reference", _stopped(outcome), holds=False, region=region)
             continue
         states = {k: v["state"] for k, v in verdicts(outcome.notebook).items()}
         open_ = [e for e in lesson.exercises if states.get(e) != PASSED]
@@ -340,7 +349,7 @@ def _runs(lesson: LessonFolder, places: list[str], made: Trial) -> Iterator[Find
         learner_notebook(lesson), name=f"{lesson.name}, learner copy", place=lesson.folder.parent, region=places[0]
     )
     if outcome.error:
-        yield Finding("learner copy", f"an untouched copy stops: {outcome.error}", holds=False)
+        yield Finding("learner copy", f"an untouched copy stops: {_stopped(outcome)}", holds=False)
         return
     states = {k: v["state"] for k, v in verdicts(outcome.notebook).items()}
     wrong = [e for e in lesson.exercises if states.get(e) != NOT_ATTEMPTED]
