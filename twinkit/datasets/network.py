@@ -267,7 +267,7 @@ def _summit(frame: Frame, height: np.ndarray, row: int, column: int, *, within: 
     top, left = max(row - half, 0), max(column - half, 0)
     window = height[top : row + half + 1, left : column + half + 1]
     r, c = np.unravel_index(int(np.argmax(window)), window.shape)
-    return float(frame.x[left + c]), float(frame.y[top + r])
+    return float(frame.x[left + int(c)]), float(frame.y[top + int(r)])
 
 
 def _blocks(array: np.ndarray, step: int) -> np.ndarray:

@@ -379,8 +379,8 @@ def _sampled(
     seen = [(c[i], r[i]) for c, r, i in grids if i.any()]
     if not seen:
         return out
-    left, right = min(c.min() for c, _ in seen), max(c.max() for c, _ in seen)
-    top, bottom = min(r.min() for _, r in seen), max(r.max() for _, r in seen)
+    left, right = min(int(np.min(c)) for c, _ in seen), max(int(np.max(c)) for c, _ in seen)
+    top, bottom = min(int(np.min(r)) for _, r in seen), max(int(np.max(r)) for _, r in seen)
     codes = _codes(source, window=Window(left, top, right - left + 1, bottom - top + 1))
     kinds = _class_of(codes, source, table)
     votes = np.zeros((6, ys.size, xs.size), np.uint8)

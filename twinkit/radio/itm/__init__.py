@@ -258,7 +258,7 @@ def _told(out: np.ndarray, where: str, *, details: bool) -> None:
     if details:
         return
     flags = out[:, 13].astype(int)
-    seen = int(np.bitwise_or.reduce(flags)) & _LOUD if flags.size else 0
+    seen = functools.reduce(int.__or__, set(flags.tolist()), 0) & _LOUD
     if seen:
         said = "; ".join(text for flag, text in WARNINGS.items() if seen & flag)
         warnings.warn(f"{where}: {said} (details=True gives the flags of each path)", stacklevel=5)
