@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from twinkit.contract import contract, stamp, within
-from twinkit.radio.best_server import Model, Network, chosen, model_of, named, strongest
+from twinkit.radio.best_server import ENTRY, Model, Network, asked, chosen, model_of, named, strongest
 from twinkit.radio.tiling import READS, answers, at_most, check_axes, ground_at_masts
 
 if TYPE_CHECKING:
@@ -168,6 +168,8 @@ def model_for(
     check_axes(surface)
     if farthest is not None:
         within(farthest, 1.0, 3e6, name="farthest", unit="m")
+    if entry is not None:
+        asked(entry, ENTRY, "entry")
     if not over_terrain.needs_terrain(path_loss):
         return model_of(path_loss, receiver_height, entry, farthest=farthest)
     y, x = (surface[d].values.astype(float) for d in ("y", "x"))

@@ -256,24 +256,37 @@ def _nearest(axis: np.ndarray, values: Any) -> np.ndarray:
 
 
 def ground_at_masts(ground: Any, y: np.ndarray, x: np.ndarray, site_y: Any, site_x: Any) -> Any:
-    """Ground height [m] of the pixel in which each mast stands, lazily: found in the one tile that holds it."""
-    import dask.array as da
-    from dask.graph_manipulation import clone
+    """Ground height [m] of the pixel in which each mast stands, lazily: read from the tiles that hold one."""
+    import dask
 
-    return da.map_blocks(
-        _ground_in_tile,
-        # The clone keeps this pass apart from the next one over the same tiles: dask would hold the whole surface
-        # in memory from the one to the other.
-        clone(ground, seed="twinkit.radio.coverage"),
-        *_lent(ground, y, x),
-        site_y=site_y,
-        site_x=site_x,
-        axes=(y, x),
-        dtype=float,
-        new_axis=2,
-        chunks=(*((1,) * n for n in ground.numblocks), (len(site_x),)),
-        meta=np.empty((0, 0, 0)),
-    ).sum(axis=(0, 1))
+    return dask.delayed(_ground_in_tiles, pure=True)(_Kept(ground), (y, x), site_y, site_x)
+
+
+class _Kept:
+    """A lazy surface that dask takes for a value.
+
+    Were it part of the graph, dask would hold the whole surface in memory from this pass over it to the next.
+    """
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+
+    def __dask_tokenize__(self) -> tuple[str, str]:
+        return ("twinkit.radio.tiling", self.array.name)
+
+
+def _ground_in_tiles(kept: _Kept, axes: tuple[np.ndarray, np.ndarray], site_y: Any, site_x: Any) -> np.ndarray:
+    """One tile after the other, and none in which no mast stands."""
+    rows, columns = _nearest(axes[0], site_y), _nearest(axes[1], site_x)
+    down, across = (np.cumsum((0, *c)) for c in kept.array.chunks)
+    tile = np.searchsorted(down, rows, side="right") - 1, np.searchsorted(across, columns, side="right") - 1
+    out = np.empty(len(rows))
+    for i, j in sorted(set(zip(*map(np.ndarray.tolist, tile), strict=True))):
+        here = (tile[0] == i) & (tile[1] == j)
+        # without the callbacks of the run around it, whose progress bar would begin anew
+        block = kept.array.blocks[i, j].compute(scheduler="synchronous", callbacks=[])
+        out[here] = block[rows[here] - down[i], columns[here] - across[j]]
+    return out
 
 
 def _lent(ground: Any, y: np.ndarray, x: np.ndarray) -> tuple[Any, Any]:
@@ -284,18 +297,6 @@ def _lent(ground: Any, y: np.ndarray, x: np.ndarray) -> tuple[Any, Any]:
         da.from_array(y[:, None], chunks=(ground.chunks[0], 1)),
         da.from_array(x[None, :], chunks=(1, ground.chunks[1])),
     )
-
-
-def _ground_in_tile(
-    ground: np.ndarray, y: np.ndarray, x: np.ndarray, *, site_y: Any, site_x: Any, axes: tuple[np.ndarray, np.ndarray]
-) -> np.ndarray:
-    """Ground height of the masts whose pixel is in this tile, 0 of all others."""
-    rows = _nearest(axes[0], site_y) - np.searchsorted(axes[0], y.flat[0])
-    columns = _nearest(axes[1], site_x) - np.searchsorted(axes[1], x.flat[0])
-    here = (rows >= 0) & (rows < ground.shape[0]) & (columns >= 0) & (columns < ground.shape[1])
-    out = np.zeros(len(here))
-    out[here] = ground[rows[here], columns[here]]
-    return out[None, None, :]
 
 
 def at_most(chunks: tuple[int, ...], size: int) -> tuple[int, ...]:
