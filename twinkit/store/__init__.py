@@ -43,6 +43,7 @@ __all__ = [
     "branches",
     "diff",
     "expire",
+    "fill",
     "history",
     "open",
     "save",
@@ -591,3 +592,7 @@ def expire(path: Path, *, before: Any) -> History:
     (True, 1)
     """
     return History(map(_public, _horizon.expire(path, before=before)))
+
+
+# It stands on what is above.
+from twinkit.store.fill import fill  # noqa: E402
