@@ -7,13 +7,17 @@ import re
 import shutil
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+import xarray as xr
 
 import twinkit as tk
 from twinkit import TwinError, study
+from twinkit.cli import main
 from twinkit.cli._places import notebook
 from twinkit.cli._regression import regressions, source_of
 
@@ -132,6 +136,35 @@ def test_a_model_of_your_own_and_a_stored_twin_are_taken(made, tmp_path):
     )
     assert run.results["share_covered"] == pytest.approx(1.0)
     assert run.results["people_gained"] == 0
+
+
+def test_names_in_a_store_are_shown_and_never_obeyed(made, tmp_path):
+    """A store may come from anybody: what it calls itself and its places is text, in notebook and report."""
+    hostile = "<script>alert(1)</script><img src=x onerror=alert(2)> a|b $\\frac$ \x1b[2J"
+    twin = tk.open(made[0] / "shimla.twin").load()
+    twin.attrs = {**twin.attrs, "title": hostile}
+    places = twin["places"].to_dataset(inherit=False)
+    places["name"] = places["name"].copy(data=np.full(places.sizes["place"], hostile, dtype=object))
+    surface = twin["surface"].to_dataset(inherit=False)
+    surface["people"].attrs["provenance"] = hostile
+    twin["places"], twin["surface"] = xr.DataTree(places), xr.DataTree(surface)
+    tk.save(twin, tmp_path / "hostile.twin", message=hostile.replace("\x1b", ""))
+    choices = ["-p", f"store={tmp_path / 'hostile.twin'}", "-p", "small=true"]
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "coverage", *choices, "--report", "--out", str(tmp_path)])
+    assert not ended.value.code
+    for cell in nbformat.read(tmp_path / "coverage.ipynb", as_version=4).cells:
+        for output in cell.get("outputs", []):
+            for kind in ("text/html", "text/markdown"):
+                assert not re.search("<(script|img src=x)", output.get("data", {}).get(kind, "")), cell.id
+    page = (tmp_path / "coverage.html").read_text(encoding="utf-8")
+    elements = []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, attrs: elements.append((tag, dict(attrs)))
+    parser.feed(page)
+    assert "script" not in {tag for tag, _ in elements}
+    assert not [a for _, a in elements if any(name.startswith("on") for name in a) or a.get("src") == "x"]
+    assert "&lt;script&gt;alert(1)" in page  # it is shown: a reader sees what the store says
 
 
 # ---------------------------------------------------------------- the regression

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
+from html.parser import HTMLParser
 
 import nbformat
 import numpy as np
@@ -618,3 +621,95 @@ def test_a_report_of_no_notebook_is_one_message(tmp_path):
         study.report(tmp_path / "n.ipynb", tmp_path / "r.html")
     with pytest.raises(TwinError, match="can be written"):
         study.report(executed(tmp_path), tmp_path / "n.ipynb" / "r.html")
+
+
+# ---------------------------------------------------------------- what a report lets through
+
+HOSTILE = (
+    "<script>alert(1)</script><img src=x onerror=alert(2)><b>x</b> | [a](javascript:alert(3)) ![t](http://e/p.png)"
+)
+
+
+class Elements(HTMLParser):
+    """Every element of a page with its attributes."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.found = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+
+def harmless(page):
+    """Raise where anything in the page can act or fetch."""
+    for tag, attrs in Elements(page).found:
+        assert tag not in {"script", "iframe", "object", "embed", "form", "input", "svg", "base", "link", "template"}
+        assert not [name for name in attrs if name.startswith("on")], (tag, attrs)
+        assert re.match("data:image/", attrs.get("src", "data:image/")), (tag, attrs)
+        assert re.match("https?://|mailto:|#", attrs.get("href", "#")), (tag, attrs)
+
+
+@pytest.mark.parametrize(
+    "bundle",
+    [
+        {"text/html": HOSTILE},
+        {"text/html": f"</div></main>{HOSTILE}<style>*{{display:none}}</style><svg onload=alert(1)><b>"},
+        {"text/html": '<a href="java&#10;script:alert(1)" onclick=x>a</a><p style="position:fixed">b'},
+        {"text/html": '<noscript><p title="</noscript><img src=x onerror=alert(1)>"></noscript><!-- <script> -->'},
+        {"text/html": "<svg><style><img src=x onerror=alert(1)></style></svg>", "text/plain": "<svg> in words"},
+        {"text/markdown": HOSTILE},
+        {"text/plain": HOSTILE},
+        {"image/svg+xml": f"<svg onload=alert(1)>{HOSTILE}</svg>", "text/plain": HOSTILE},
+        {"image/png": '"><script>alert(1)</script>', "text/plain": HOSTILE},
+    ],
+)
+def test_nothing_that_a_cell_shows_acts_in_a_report(tmp_path, bundle):
+    path = executed(tmp_path, nbformat.v4.new_output("display_data", data=bundle))
+    page = study.report(path, tmp_path / "r.html", subject=HOSTILE, cards={HOSTILE: HOSTILE}, notes=HOSTILE).read_text()
+    harmless(page)
+    assert "default-src 'none'" in next(
+        a["content"] for tag, a in Elements(page).found if a.get("http-equiv") == "Content-Security-Policy"
+    )
+    # what an output leaves open ends with it, and what it closes was its own
+    assert page.count("<main>") == page.count("</main>") == 1
+    assert page.index("</main>") > page.index("<footer>")
+
+
+def test_a_form_that_the_page_cannot_hold_gives_way_to_the_text(tmp_path):
+    rich = {"text/html": "<svg></svg><input type=checkbox><b>rich</b>", "text/plain": "in words"}
+    path = executed(tmp_path, nbformat.v4.new_output("display_data", data=rich))
+    page = study.report(path, tmp_path / "r.html").read_text()
+    assert "<pre>in words</pre>" in page
+    assert "rich</b>" not in page
+
+
+def test_a_browser_runs_nothing_of_a_hostile_report(tmp_path):
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium")
+    if not chromium:
+        pytest.skip("no chromium here")
+    outputs = [{"text/html": HOSTILE}, {"text/markdown": HOSTILE}, {"image/svg+xml": f"<svg>{HOSTILE}</svg>"}]
+    path = executed(tmp_path, *(nbformat.v4.new_output("display_data", data=o) for o in outputs))
+    page = study.report(path, tmp_path / "r.html", subject=HOSTILE)
+    # and were the rewriting to fail, the policy holds
+    raw = tmp_path / "raw.html"
+    raw.write_text(page.read_text().replace("</main>", f"{HOSTILE}</main>"))
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        try:
+            for file in (page, raw):
+                seen, opened = [], browser.new_page()
+                opened.on("dialog", lambda d, seen=seen: (seen.append(d.message), d.dismiss()))
+                opened.on("request", lambda r, seen=seen: r.url.startswith("http") and seen.append(r.url))
+                opened.goto(file.as_uri())
+                opened.wait_for_timeout(300)
+                assert seen == []
+                acting = (
+                    "[...document.querySelectorAll('*')].filter(e => [...e.attributes].some(a => /^on/.test(a.name)))"
+                )
+                if file == page:
+                    assert opened.evaluate(f"{acting}.length + document.scripts.length") == 0
+        finally:
+            browser.close()

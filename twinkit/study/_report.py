@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import re
@@ -10,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from twinkit.error import TwinError
 from twinkit.study._run import kept
+from twinkit.study._sanitised import sanitised
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["report"]
+
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+"""The second wall: were something that acts to get into the page, the browser would not let it act."""
 
 STYLE = """
 :root { color-scheme: light; --ink: #1d2733; --soft: #5b6776; --line: #dde3ea; --accent: #0072b2; }
@@ -59,6 +64,9 @@ def report(
     language: str = "en",
 ) -> Path:
     """An executed notebook as one HTML page that needs nothing else: no script, no network, no other file.
+
+    What cells show may hold names from a twin of anybody's. So it is rewritten from a list of elements that do
+    nothing, and the page forbids scripts and all that lies elsewhere.
 
     Parameters
     ----------
@@ -106,7 +114,8 @@ def report(
     whole = f"{html.escape(subject)}: {title}" if subject else title
     direction = "rtl" if language == "fa" else "ltr"
     head = (
-        f'<!doctype html>\n<html lang="{language}" dir="{direction}">\n<head>\n<meta charset="utf-8">\n'
+        f'<!doctype html>\n<html lang="{html.escape(language)}" dir="{direction}">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{whole}</title>\n'
         f"<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
     )
@@ -123,7 +132,7 @@ def report(
 def _cell(cell: Mapping[str, Any]) -> str:
     source = "".join(cell["source"])
     if cell["cell_type"] == "markdown":
-        return _markdown(source)
+        return _markdown(source, markup=True)
     if cell["cell_type"] != "code" or not source.strip():
         return ""
     name = "parameters" if "injected-parameters" in cell.get("metadata", {}).get("tags", []) else "code"
@@ -144,21 +153,27 @@ def _output(output: Mapping[str, Any]) -> str:
     if MIME in bundle:
         return ""
     if "text/html" in bundle:
-        return f'<div class="table">{bundle["text/html"]}</div>'
+        shown, lost = sanitised(bundle["text/html"])
+        if not lost or "text/plain" not in bundle:
+            return f'<div class="table">{shown}</div>'
     if "text/markdown" in bundle:
-        return _markdown(bundle["text/markdown"])
+        return _markdown(bundle["text/markdown"], markup=False)
+    alt = html.escape(bundle.get("text/plain", "figure without a description"), quote=True)
     if "image/png" in bundle:
-        alt = html.escape(bundle.get("text/plain", "figure without a description"), quote=True)
-        return f'<img alt="{alt}" src="data:image/png;base64,{bundle["image/png"].strip()}">'
+        return f'<img alt="{alt}" src="data:image/png;base64,{html.escape(bundle["image/png"].strip(), quote=True)}">'
     if "image/svg+xml" in bundle:
-        return str(bundle["image/svg+xml"])
+        # as a picture: scripts in it stay dead, which they would not as a part of the page
+        data = base64.b64encode(bundle["image/svg+xml"].encode()).decode("ascii")
+        return f'<img alt="{alt}" src="data:image/svg+xml;base64,{data}">'
     return f"<pre>{html.escape(bundle.get('text/plain', ''))}</pre>"
 
 
-def _markdown(text: str) -> str:
+def _markdown(text: str, *, markup: bool) -> str:
+    """Markdown as HTML; markup in it is shown as text, except in the notebook's own words."""
     from markdown_it import MarkdownIt
 
-    return str(MarkdownIt("commonmark", {"typographer": True}).enable("table").render(text))
+    made = MarkdownIt("commonmark", {"typographer": True, "html": markup}).enable("table").render(text)
+    return sanitised(made)[0]
 
 
 def _foot(notebook: Mapping[str, Any], notes: str) -> str:

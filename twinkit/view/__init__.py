@@ -11,5 +11,6 @@ from twinkit.view._bars import worst_served
 from twinkit.view._figure import Figure, font
 from twinkit.view._layers import Layers, layers
 from twinkit.view._map import before_after, coverage, map_of
+from twinkit.view._plain import plain
 
-__all__ = ["Figure", "Layers", "before_after", "coverage", "font", "layers", "map_of", "worst_served"]
+__all__ = ["Figure", "Layers", "before_after", "coverage", "font", "layers", "map_of", "plain", "worst_served"]

@@ -122,10 +122,12 @@ def _letters() -> frozenset[int]:
 def written(text: str) -> str:
     """The text with ? for each letter that no font holds: a figure with a gap is better than one with boxes.
 
+    A dollar is a dollar: between two of them matplotlib would read a formula.
+
     >>> written("Rāmpur शिमला 深圳")
     'Rāmpur शिमला ??'
     """
-    return "".join(c if ord(c) in _letters() else "?" for c in text)
+    return "".join(c if ord(c) in _letters() else "?" for c in text).replace("$", r"\$")
 
 
 @functools.cache
