@@ -279,6 +279,8 @@ def _check_node(node: str, ds: xr.Dataset) -> None:
         if not isinstance(array._data, np.ndarray):
             continue  # on disk or in a graph: not read for a check
         values = array.values
+        if values.size and w.low <= values.min() and values.max() <= w.high and np.isfinite(values.max()):
+            continue  # no NaN either, and no array was made to find out: readings come by the million
         # NaN is no fault: a gap in the data is a fact, and the stages that cannot bear it say so
         bad = np.flatnonzero((values < w.low) | (values > w.high) | np.isinf(values))
         if bad.size:
