@@ -81,10 +81,12 @@ def commit(
     }
     head = digest.head(message=message, **said)
     # While the engine flushes, the blocks are hashed and on their way to the disk.
-    blocks = record.engine_files(root) - before
+    blocks = record.engine_files(root, "chunks") - before
     early, settling = record.hashing(root, blocks), record.settling(root, blocks)
     new = session.flush(message, {**said, "format": repository.FORMAT, "head": head, "nodes": nodes, "values": values})
-    keep(root, new, head=head, parent=parent_id, files=record.engine_files(root) - before, early=early)
+    # No block is written by the flush, and their folder is the one that grows.
+    rest = record.engine_files(root, *(f for f in record.FOLDERS if f != "chunks")) - before
+    keep(root, new, head=head, parent=parent_id, files=blocks | rest, early=early)
     for settled in settling:
         settled.result()
     repo.reset_branch(branch, new, from_snapshot_id=parent_id)

@@ -121,10 +121,10 @@ def listed(root: pathlib.Path) -> tuple[dict[str, dict[str, Any]], dict[str, str
     return found, files, altered
 
 
-def engine_files(root: pathlib.Path) -> set[str]:
-    """Every file that the engine writes once, as a path below the root."""
+def engine_files(root: pathlib.Path, *folders: str) -> set[str]:
+    """Every file that the engine writes once, as a path below the root; only those of some `folders`, if named."""
     found: set[str] = set()
-    for folder in FOLDERS:
+    for folder in folders or FOLDERS:
         try:
             with os.scandir(root / folder) as entries:
                 found.update(f"{folder}/{e.name}" for e in entries)

@@ -38,8 +38,10 @@ def engine(where: pathlib.Path) -> Iterator[None]:
         yield
     except TwinError:
         raise
-    except (icechunk.IcechunkError, icechunk.ConflictError, OSError, ValueError, KeyError, TypeError) as fault:
-        text = " ".join(re.sub(r"[|x`\n-]+ *>?", " ", str(fault).partition("context:")[0]).split())[:300]
+    except (icechunk.IcechunkError, icechunk.ConflictError, OSError, ValueError, KeyError) as fault:
+        # The engine draws its errors as a tree; the first branch says what happened.
+        drawn = str(fault).partition("context:")[0]
+        text = " ".join(re.sub(r"(?m)^\s*(x|\||\|->|`->)\s", " ", drawn).split()).strip(" |")[:300]
         whole = str(fault)
         if any(sign in whole for sign in ("No space left", "os error 28", "Disk quota", "File too large")):
             raise TwinError(

@@ -190,7 +190,9 @@ def node_digest(attrs: Mapping[str, Any], variables: Mapping[str, Any]) -> str:
     return digest.of({"attrs": {**attrs, array.OURS: ours}, "variables": dict(variables)})
 
 
-def _fit(held: Mapping[str, Any], node: str, ds: xr.Dataset, said: Mapping[str, Any], *, dim: str) -> list[array.Plan]:
+def _fit(
+    held: Mapping[str, Any], node: str, ds: xr.Dataset, said: Mapping[str, Any], *, dim: str, last: Any
+) -> list[array.Plan]:
     """The variables to append; refuses what does not fit the stored node, before anything is written.
 
     Errors
@@ -237,8 +239,7 @@ def _fit(held: Mapping[str, Any], node: str, ds: xr.Dataset, said: Mapping[str, 
         if dim not in p.dims:
             _same_as_stored(held.get(name), p, f"{node}/{name}", said)
     if dim in new and dim in held:
-        before, after = array.Raw(held[dim], f"{node}/{dim}")[-1:], new[dim].data
-        both = [*before, *after]
+        both = [*last, *new[dim].data]
         if any(b <= a for a, b in itertools.pairwise(both)):
             stored = array.Stored(held[dim], new[dim].kind, f"{node}/{dim}")[-1:]
             end = f" after {stored[0]}" if len(stored) else ""
@@ -287,7 +288,8 @@ def append(
     held = dict(child.arrays())
     values = dict(said["values"])
     targets: list[tuple[array.Plan, Any, int, str]] = []
-    for p in _fit(held, node, ds, said, dim=dim):
+    tails = {dim: _tail(held[dim], f"{node}/{dim}")} if dim in held else {}
+    for p in _fit(held, node, ds, said, dim=dim, last=tails.get(dim, [])[-1:]):
         target = held[p.name]
         was = stored_plan(target)
         if not was.shape[0]:
@@ -300,7 +302,8 @@ def append(
         start = was.shape[0] - tail
         if tail:
             # The last row of blocks is not whole: it is read, joined and written again.
-            p.data = _joined(array.Raw(target, f"{node}/{p.name}")[start:], p.data)
+            before = tails[p.name] if p.name in tails else _tail(target, f"{node}/{p.name}")
+            p.data = _joined(before, p.data)
         if tail or p.lazy:
             target.resize((start + p.shape[0], *p.shape[1:]))
         targets.append((p, target.with_config(array.DENSE), start, known[-1]))
@@ -308,6 +311,14 @@ def append(
     for (p, _, _, _), kept in zip(targets, blocks.write(targets), strict=True):
         values[f"{node}/{p.name}"] = kept
     return {**said["nodes"], node: _node_digest(node, child, held, values)}, values
+
+
+def _tail(held: Any, where: str) -> Any:
+    """The last row of stored blocks, whole or not; empty only where the array is."""
+    length, step = held.shape[0], held.chunks[0]
+    return array.Raw(held, where)[
+        (slice((length - 1) // step * step if length else 0, length),) + (slice(None),) * (held.ndim - 1)
+    ]
 
 
 def _joined(before: Any, after: Any) -> Any:
