@@ -530,8 +530,9 @@ class _Ledger:
         for name, array in state.data_vars.items():
             if "member" in array.dims:
                 dims = [d for d in array.dims if d != "member"]
-                shape = (cycles, *(array.sizes[d] for d in dims))
-                self.moments[str(name)] = (dims, np.empty(shape), np.empty(shape))
+                # flat, so that a row is a view also where the variable has no dim
+                flat = (cycles, array.size // array.sizes["member"])
+                self.moments[str(name)] = (dims, np.empty(flat), np.empty(flat))
         self.innovation, self.spread = np.empty((cycles, sensors)), np.empty((cycles, sensors))
         self.rank = np.empty((cycles, sensors), np.int32)
         self.nis, self.independent = np.empty(cycles), np.empty(cycles)
@@ -546,7 +547,7 @@ class _Ledger:
             data = np.asarray(variable.data)
             if variable.dims[0] != "member":
                 data = np.moveaxis(data, variable.dims.index("member"), 0)
-            _moments(data.reshape(len(data), -1), mean[k].reshape(-1), spread[k].reshape(-1))
+            _moments(data.reshape(len(data), -1), mean[k], spread[k])
 
     def closed(self, series: Readings) -> xr.Dataset:
         out = record(
@@ -559,9 +560,9 @@ class _Ledger:
             members=self.start.sizes["member"],
         )
         for name, (dims, mean, spread) in self.moments.items():
-            attrs = self.start[name].attrs
-            out[name] = (("time", *dims), mean, attrs)
-            out[f"{name}_spread"] = (("time", *dims), spread, attrs)
+            attrs, shape = self.start[name].attrs, [len(mean), *(self.start.sizes[d] for d in dims)]
+            out[name] = (("time", *dims), mean.reshape(shape), attrs)
+            out[f"{name}_spread"] = (("time", *dims), spread.reshape(shape), attrs)
         kept = {
             str(c): v.drop_vars("time", errors="ignore")
             for c, v in self.start.coords.items()
