@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -133,6 +134,95 @@ def test_history_fails_where_a_file_was_altered(call, tmp_path):
     assert victim.name in out
 
 
+def test_another_twin_does_not_silently_become_a_stores_next_commit(call, tmp_path):
+    assert call("new", "town", "--sites", "4", "--out", "t.twin")[0] == 0
+    assert call("new", "town", "--sites", "4", "--out", "t.twin")[0] == 0  # the same once more
+    for other in (("new", "town", "--sites", "4", "--seed", "2"), ("new", "RW:Kigali", "--radius", "6000")):
+        code, _, err = call(*other, "--out", "t.twin")
+        assert code == 2
+        assert "the store exists and holds" in err
+        assert "choose --out" in err
+    assert {c.message for c in tk.history("t.twin")} == {tk.history("t.twin")[0].message}
+    assert "seed 1" in tk.history("t.twin")[0].message
+    assert call("new", "RW:Kigali", "--radius", "6000")[0] == 0
+    assert "Kigali, Rwanda (RW:Kigali), radius 6 km, seed 1" in tk.history("kigali.twin")[0].message
+    code, _, err = call("new", "RW:Kigali", "--radius", "7000")
+    assert code == 2
+    assert "radius 6 km" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("KE:Nakuru", "--sites", "5"), "--sites only for town"),
+        (("town", "--radius", "9000"), "--radius only for a region"),
+        (("town", "--towers", "t.csv"), "--towers only for a region"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(call, arguments, words):
+    code, _, err = call("new", *arguments)
+    assert code == 2
+    assert words in err
+
+
+def test_a_bare_name_is_offered_with_its_country(call):
+    code, _, err = call("new", "Nakuru")
+    assert code == 2
+    assert "did you mean 'KE:Nakuru' (Kenya)?\n" in err
+
+
+def test_a_terminal_shows_what_it_could_obey(call, tmp_path):
+    twin = tk.datasets.town(sites=4, seed=1)
+    evil = "\x1b[2J\x1b]0;owned\x07 \u202egnp\nforged: line\x9b1m"
+    twin.attrs = {**twin.attrs, "title": evil, "sources": evil}
+    twin["surface/people"].attrs["provenance"] = f"measured: {evil}"
+    tk.save(twin, "t.twin", message="odd")
+    code, out, _ = call("info", "t.twin")
+    assert code == 0
+    assert not set("\x1b\x07\x9b\u202e") & set(out)
+    assert out.startswith(r"\x1b[2J\x1b]0;owned\x07 \u202egnp\nforged: line\x9b1m")
+    assert not [line for line in out.splitlines() if line.startswith("forged")]
+    code, _, err = call("info", "no\x1b[31m.twin")
+    assert code == 2
+    assert "\x1b" not in err
+    code, out, _ = call("history", "t.twin", "--verify")
+    assert code == 0
+    assert not set("\x1b\x07\x9b\u202e") & set(out)
+
+
+def test_hints_at_the_command_line_are_commands(call):
+    _, _, err = call("data", "zzzzzz")
+    assert "Try: twinkit data lists them." in err
+    _, _, err = call("compare", "a.json", "b.json")
+    assert "regression NAME --update" in err
+    assert "tk." not in err
+
+
+def test_the_help_of_compare_says_how_golden_numbers_are_made(call):
+    _, out, _ = call("compare", "--help")
+    assert "regression NAME --update" in out
+
+
+def test_an_example_of_the_help_can_be_typed(call):
+    _, out, _ = call("data", "--help")
+    name = out.split("\n      twinkit data ")[1].split()[0]
+    assert name in tk.datasets.registry()
+    _, out, _ = call("history", "--help")
+    assert len(out.split("--head ")[1].split()[0]) >= 8
+
+
+def test_what_to_type_next_can_be_typed_where_twinkit_is_not_on_path(call, monkeypatch):
+    from twinkit.cli._shown import called
+
+    monkeypatch.setenv("PATH", "")
+    assert called() == str(Path(sys.executable).parent / "twinkit")
+    assert subprocess.run([called(), "--version"], capture_output=True, text=True, check=True).stdout
+    monkeypatch.chdir(Path(sys.executable).parents[1])
+    assert called() == str(Path("bin") / "twinkit")
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    assert called() == "twinkit"
+
+
 def test_data_lists_the_registered_files(call):
     code, out, _ = call("data")
     assert code == 0
@@ -151,6 +241,8 @@ def test_sweep_writes_a_table_and_goes_on(call, short, tmp_path):
     code, out, _ = call("sweep", short, "--over", "seed=0:3", "--over", "name=a;b,c", "--workers", "2")
     assert code == 0
     assert "double" in out
+    assert [line.split() for line in out.splitlines()[:2]] == [["seed", "name", "double", "said"], ["0", "a", "0", "a"]]
+    assert "xarray" not in out
     lines = (tmp_path / "out" / "sweep" / "sweep.csv").read_text().splitlines()
     assert lines[0].startswith("seed,name,double,said,seconds")
     assert lines[1].startswith("0,a,0,a,")

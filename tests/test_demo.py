@@ -42,8 +42,20 @@ def test_the_table_is_short_and_says_what_to_type_next(made):
     assert "twinkit info" in printed
 
 
-def test_a_bar_shows_the_progress(made):
-    assert re.search(r"coverage: 100%", made[2])
+def test_a_file_of_what_is_said_holds_a_line_for_each_step_and_no_bar(made):
+    _, printed, errors = made
+    assert errors == ""
+    assert [line[:3] for line in printed.splitlines()[:4]] == ["1/4", "2/4", "3/4", "4/4"]
+
+
+def test_whoever_counts_sites_reads_why_some_have_no_cells(made):
+    twin = tk.open(made[0] / "shimla.twin")
+    every, bearing = twin["sites"].sizes["site"], len(set(twin["cells"]["site"].values))
+    assert every == bearing + 2
+    assert re.search(rf"│ radio sites .*│ {bearing} of {every} sites", made[1])
+    assert f"{bearing} radio sites ({every} sites with exchange and data centre)." in (
+        made[0] / "report.html"
+    ).read_text(encoding="utf-8")
 
 
 def test_store_results_maps_and_report_are_left(made):
@@ -198,10 +210,21 @@ def test_a_changed_number_is_told_with_its_notebook(tmp_path, monkeypatch):
     assert again.ok
 
 
+def test_golden_numbers_that_are_missing_are_made(tmp_path, monkeypatch):
+    def run(path, given, folder):
+        return study.Run(path.name, dict(given), {"people": 3.0}, 1.0, 1, {}, {}, "", "")
+
+    monkeypatch.setattr(study, "run", run)
+    assert all(found.ok for _, found in regressions(tmp_path, ["coverage"], update=True))
+    assert study.expected(tmp_path / "coverage.json")["results"]["people"]["value"] == 3.0
+    with pytest.raises(TwinError, match="a notebook of that name"):
+        list(regressions(tmp_path, ["no-notebook"], update=True))
+
+
 def test_a_missing_or_stray_golden_file_is_one_message(tmp_path):
     with pytest.raises(TwinError, match="golden numbers for every research notebook"):
         list(regressions(tmp_path, [], update=False))
-    with pytest.raises(TwinError, match="no other"):
+    with pytest.raises(TwinError, match=r"no other\.json.*regression other --update"):
         list(regressions(tmp_path, ["other"], update=False))
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(TwinError, match="a notebook of that name"):

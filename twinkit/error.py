@@ -33,12 +33,17 @@ class TwinError(ValueError):
     def __init__(self, expected: str, *, found: str, hint: str, where: str = "") -> None:
         self.expected, self.found, self.hint, self.where = expected, found, hint, where
         place = f"{where}: " if where else ""
-        super().__init__(f"{place}expected {expected}; found {found}. Try: {hint.rstrip('.')}.")
+        super().__init__(f"{place}expected {expected}; found {_ended(found)} Try: {_ended(hint)}")
 
     def __reduce__(self) -> tuple[object, ...]:
         # The default would call __init__ with the rendered message alone, so that an error raised
         # in a dask worker could not come home.
         return _rebuilt, (self.expected, self.found, self.hint, self.where)
+
+
+def _ended(sentence: str) -> str:
+    """The sentence with one mark at its end: a question keeps its own, and dots that leave out keep theirs."""
+    return sentence if sentence.endswith((".", "?")) else f"{sentence}."
 
 
 def _rebuilt(expected: str, found: str, hint: str, where: str) -> TwinError:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from twinkit.cli._shown import called, in_commands, say, shown
 from twinkit.error import TwinError
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ Notebook = Annotated[
 Radius = Annotated[float, typer.Option(help="Half the side of the square around the place [m].")]
 Seed = Annotated[int, typer.Option(help="Of all that is generated: same seed, same bytes.")]
 Towers = Annotated[
-    Path | None, typer.Option(help="Tower register (CSV, also zipped or gzipped) in place of the generated network.")
+    Path | None, typer.Option(help="Tower register (CSV, also gzipped, or GeoJSON) in place of the generated network.")
 ]
 Terrain = Annotated[
     Path | None, typer.Option(help="Elevation tile (.hgt, .hgt.zip, .tif) in place of the generated relief.")
@@ -79,7 +80,7 @@ def _root(version: Annotated[bool, typer.Option("--version", help="The version, 
     if version:
         import twinkit
 
-        typer.echo(twinkit.__version__)
+        say(twinkit.__version__)
         raise typer.Exit
 
 
@@ -107,6 +108,7 @@ def demo(
     """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from twinkit.cli._demo import demo as whole
 
@@ -120,11 +122,12 @@ def demo(
         terrain=terrain,
         small=small,
         language=language,
-        say=lambda line: console.print(line, highlight=False),
+        say=lambda line: console.print(shown(line), highlight=False, markup=False, soft_wrap=True),
     )
-    table = Table(title=done.title, show_header=False, title_justify="left", title_style="bold")
+    title = Text(shown(done.title, line=True))
+    table = Table(title=title, show_header=False, title_justify="left", title_style="bold")
     for meaning, number in done.rows():
-        table.add_row(meaning, number)
+        table.add_row(meaning, Text(shown(number, line=True)))
     console.print()
     console.print(table)
     lines = [
@@ -133,21 +136,22 @@ def demo(
         f"The numbers  {done.results}",
         "",
         "Type next:",
-        f"  twinkit info {_quoted(done.store)}",
-        f'  python -c "import twinkit as tk; print(tk.open({str(done.store)!r}))"',
-        "  twinkit lesson lab",
+        f"  {called()} info {_quoted(done.store)}",
+        f'  {called("python")} -c "import twinkit as tk; print(tk.open({str(done.store)!r}))"',
+        f"  {called()} lesson lab",
     ]
-    console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
+    console.print(shown("\n".join(lines)), highlight=False, soft_wrap=True, markup=False)
 
 
 @command
 def new(
+    context: typer.Context,
     region: Annotated[str, typer.Argument(help="As for demo; or 'town' for a generated one that needs no data.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the store; left out, the place's name.")] = None,
     radius: Radius = 60_000.0,
     seed: Seed = 1,
     resolution: Annotated[float | None, typer.Option(help="Edge of a pixel [m].")] = None,
-    sites: Annotated[int, typer.Option(help="Of a town: its radio sites.")] = 24,
+    sites: Annotated[int, typer.Option(help="Only for town: its radio sites.")] = 24,
     towers: Towers = None,
     terrain: Terrain = None,
 ) -> None:
@@ -157,16 +161,26 @@ def new(
     twinkit new town --sites 40 --out classroom.twin
     """
     import twinkit as tk
-    from twinkit.cli._demo import named, slug
+    from twinkit.cli._places import region_of, same_region, spoken, store_name
 
+    town = region == "town"
+    for name in ("radius", "towers", "terrain") if town else ("sites",):
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise TwinError(
+                f"--{name} only for {'a region' if town else 'town'}",
+                found=f"--{name} for {region}",
+                hint="leave it out" if town else "leave it out, or generate a town: twinkit new town --sites 40",
+            )
     grid: dict[str, Any] = {} if resolution is None else {"resolution": resolution}
-    if region == "town":
+    if town:
         twin = tk.datasets.town(sites=sites, seed=seed, **grid)
     else:
-        twin = tk.datasets.region(region, radius=radius, seed=seed, towers=towers, terrain=terrain, **grid)
-    path = out or Path(f"{slug(named(str(twin.attrs['title'])))}.twin")
-    commit = tk.save(twin, path, message=f"{twin.attrs['title']}, seed {seed}")
-    typer.echo(f"{path}: {twin.attrs['title']}, commit {commit.head[:12]}\nType next: twinkit info {_quoted(path)}")
+        twin = region_of(region, radius=radius, seed=seed, towers=towers, terrain=terrain, **grid)
+    path = out or Path(f"{store_name(twin)}.twin")
+    same_region(path, twin, option="--out")
+    commit = tk.save(twin, path, message=spoken(twin))
+    say(f"{path}: {spoken(twin)}, commit {commit.head[:12]}\nType next: {called()} info {_quoted(path)}")
 
 
 @command
@@ -181,18 +195,27 @@ def info(
     twinkit info out/shimla.twin --as-of 2026-03-01
     """
     import twinkit as tk
+    from twinkit.cli._places import silent
 
     twin = tk.open(path, as_of=as_of, branch=branch)
     size = sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
-    lines = [f"{twin.attrs.get('title', path)}  ({path}, {size / 1e6:.1f} MB)"]
-    lines += [f"  {k:11} {twin.attrs[k]}" for k in ("place", "crs", "seed", "licence", "sources") if k in twin.attrs]
+    lines = [f"{shown(twin.attrs.get('title', path), line=True)}  ({path}, {size / 1e6:.1f} MB)"]
+    lines += [
+        f"  {k:11} {shown(twin.attrs[k], line=True)}"
+        for k in ("place", "crs", "seed", "licence", "sources")
+        if k in twin.attrs
+    ]
     lines += [f"  {'commit':11} {twin.encoding.get('head', '')}", ""]
     for name, node in twin.children.items():
         table = node.to_dataset(inherit=False)
-        sizes = ", ".join(f"{d} {n:,}" for d, n in table.sizes.items())
-        lines.append(f"  {name:11} {sizes}: {', '.join(map(str, table.data_vars))}")
-    lines += ["", "Where it comes from:", *(f"  {line}" for line in repr(tk.view.layers(twin)).splitlines())]
-    typer.echo("\n".join(lines))
+        sizes = ", ".join(f"{d} {n:,}" for d, n in table.sizes.items()) + silent(twin, name)
+        lines.append(shown(f"  {name:11} {sizes}: {', '.join(map(str, table.data_vars))}", line=True))
+    # a line end within a source would make a second line, which nobody could tell from the first
+    lines += ["", "Where it comes from:"]
+    lines += [
+        f"  {shown(f'{name}  {kind:10} {source}', line=True)}" for name, _, kind, source in tk.view.layers(twin).rows
+    ]
+    say("\n".join(lines))
 
 
 @command
@@ -207,14 +230,14 @@ def history(
     """Say who changed what in a stored twin, when and why; and whether anything was tampered with.
 
     twinkit history out/shimla.twin
-    twinkit history out/shimla.twin --verify --head 9f3c1a
+    twinkit history out/shimla.twin --verify --head 9f3c1a7e
     """
     import twinkit as tk
 
-    typer.echo(str(tk.history(path, branch=branch)))
+    say(str(tk.history(path, branch=branch)))
     if verify or head:
         found = tk.verify(path, head=head)
-        typer.echo(f"\n{found}")
+        say(f"\n{found}")
         if not found:
             raise typer.Exit(1)
 
@@ -230,11 +253,11 @@ def data(
     Without internet, name a folder that holds the files: TWINKIT_MIRROR=/media/usb twinkit data NAME
 
         twinkit data
-        twinkit data 652.csv.gz
+        twinkit data srtm3/N46E008.tif
     """
     import twinkit as tk
 
-    typer.echo(str(tk.datasets.registry() if name is None else tk.datasets.fetch(name)))
+    say(str(tk.datasets.registry() if name is None else tk.datasets.fetch(name)))
 
 
 @command
@@ -273,9 +296,9 @@ def run(
 
     path = found(notebook)
     done = study.run(path, pairs(parameter, study.parameters(path)), out=out)
-    typer.echo(repr(done))
+    say(repr(done))
     if report and done.path is not None:
-        typer.echo(str(study.report(done.path, done.path.with_suffix(".html"))))
+        say(str(study.report(done.path, done.path.with_suffix(".html"))))
 
 
 @command
@@ -294,6 +317,7 @@ def sweep(
     """
     from twinkit import study
     from twinkit.cli._places import notebook as found
+    from twinkit.cli._table import table_of
     from twinkit.cli._values import pairs, several
 
     path = found(notebook)
@@ -302,7 +326,7 @@ def sweep(
     if not grid:
         raise TwinError("parameters to sweep", found="none", hint="--over seed=0:10", where="--over")
     result = study.sweep(path, {**pairs(parameter, defaults)}, out=out, workers=workers, **grid)
-    typer.echo(f"{result}\n\nRun by run, with seconds, memory and errors: {out / 'sweep.csv'}")
+    say(f"{table_of(result)}\n\nRun by run, with seconds, memory and errors: {out / 'sweep.csv'}")
 
 
 @command
@@ -312,12 +336,14 @@ def compare(
 ) -> None:
     """Compare results with golden numbers, each with its tolerance; a change is exit code 1.
 
+    Golden numbers are made, and after a change that was meant made again, by 'regression NAME --update'.
+
     twinkit compare out/coverage.json tests/golden/coverage.json
     """
     from twinkit import study
 
     found = study.compare(results, golden)
-    typer.echo(repr(found))
+    say(repr(found))
     if not found:
         raise typer.Exit(1)
 
@@ -334,6 +360,8 @@ def regression(
 ) -> None:
     """Run every notebook that has golden numbers and say which number changed.
 
+    With --update and a name that has none yet, they are made from the notebook's own parameters.
+
     twinkit regression
     twinkit regression coverage --update
     """
@@ -341,10 +369,10 @@ def regression(
 
     changed = 0
     for name, found in regressions(golden, names or [], update=update):
-        typer.echo(f"{name}: {found!r}")
+        say(f"{name}: {found!r}")
         changed += not found
     if changed:
-        typer.echo(f"{changed} with changed numbers")
+        say(f"{changed} with changed numbers")
         raise typer.Exit(1)
 
 
@@ -362,10 +390,10 @@ def main(arguments: list[str] | None = None) -> None:
         else:
             app(args=given, prog_name="twinkit")
     except TwinError as fault:
-        typer.echo(str(fault), err=True)
+        say(in_commands(fault), err=True)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
-        typer.echo("stopped", err=True)
+        say("stopped", err=True)
         raise SystemExit(130) from None
 
 

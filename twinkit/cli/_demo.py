@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 import time
-import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from twinkit.cli._places import notebook
+from twinkit.cli._places import notebook, region_of, same_region, silent, spoken, store_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
 
     from twinkit.study import Run
 
-__all__ = ["Demo", "demo", "named", "slug"]
+__all__ = ["Demo", "demo"]
 
 
 @dataclass(frozen=True)
@@ -32,6 +30,7 @@ class Demo:
     maps: list[Path]
     seconds: float
     peak_memory: int
+    among: str = ""
 
     def rows(self) -> list[tuple[str, str]]:
         """The short table: what a number means, and the number."""
@@ -41,7 +40,7 @@ class Demo:
         )
         return [
             ("people", _people(found["people"])),
-            ("radio sites", f"{found['sites']:,}"),
+            ("radio sites", f"{found['sites']:,}{self.among}"),
             ("people covered now", f"{_people(found['people_covered'])} ({found['share_covered']:.1%})"),
             ("worst served places", worst or "none listed"),
             (
@@ -110,19 +109,21 @@ def demo(
     if small:
         radius = min(radius, 15e3)
     say(f"1/4  building the twin of {region}")
-    twin = tk.datasets.region(region, radius=radius, seed=seed, towers=towers, terrain=terrain)
+    twin = region_of(region, radius=radius, seed=seed, towers=towers, terrain=terrain)
     title = str(twin.attrs["title"])
-    path = out / f"{slug(named(title))}.twin"
+    path = out / f"{store_name(twin)}.twin"
+    same_region(path, twin, option="--out", place_alone=True)
     width, height = (float(twin["surface"][d].max() - twin["surface"][d].min()) / 1e3 for d in ("x", "y"))
     say(f"2/4  saving it as {path} ({width:.0f} by {height:.0f} km)")
-    tk.save(twin, path, message=f"{title}: {width:.0f} by {height:.0f} km, seed {seed}")
+    every = twin["sites"].sizes["site"]
+    among = f" of {every:,} sites (exchange and data centre have no cells)" if silent(twin, "sites") else ""
+    tk.save(twin, path, message=spoken(twin))
     del twin
     say("3/4  running the study on it (notebooks/coverage.ipynb)")
     maps = out / "maps"
     run = tk.study.run(
         notebook("coverage"),
         out=out,
-        progress=True,
         region=region,
         radius=radius,
         seed=seed,
@@ -142,6 +143,7 @@ def demo(
         maps=sorted(maps.glob("*.png")),
         seconds=time.perf_counter() - begun,
         peak_memory=run.peak_memory + peak_memory(),
+        among=among,
     )
     _write(done, out)
     return done
@@ -172,24 +174,3 @@ def _write(done: Demo, out: Path) -> None:
     record["demo"] = whole | {"store": done.store.name, "maps": [m.name for m in done.maps]}
     kept(done.results, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     (out / "coverage.json").unlink()
-
-
-def named(title: str) -> str:
-    """The place of a title; of a box, all of it.
-
-    >>> named("Shimla, India"), named("Box 10.1,0.1,10.6,0.7")
-    ('Shimla', 'Box 10.1,0.1,10.6,0.7')
-    """
-    return title.partition(", ")[0]
-
-
-def slug(name: str) -> str:
-    """A name as a file may bear it.
-
-    >>> slug("Ville de Montréal"), slug("深圳"), slug("तेहरान")
-    ('ville-de-montreal', '深圳', 'तेहरान')
-    """
-    plain = "".join(c for c in unicodedata.normalize("NFKD", name) if not 0x300 <= ord(c) < 0x370)
-    plain = unicodedata.normalize("NFC", plain)
-    kept_letters = "".join(c if c.isalnum() or unicodedata.category(c).startswith("M") else "-" for c in plain.lower())
-    return re.sub(r"-+", "-", kept_letters).strip("-") or "region"

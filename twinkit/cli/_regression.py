@@ -43,6 +43,8 @@ def source_of(golden: Path) -> Path:
 def regressions(folder: Path, names: list[str], *, update: bool) -> Iterator[tuple[str, Comparison]]:
     """Each golden file beside what its notebook finds now, with the parameters that stand in it.
 
+    With `update` it is written anew; one that a name asks for and that is missing is made from the notebook's defaults.
+
     Errors
     ------
     TwinError
@@ -52,12 +54,15 @@ def regressions(folder: Path, names: list[str], *, update: bool) -> Iterator[tup
 
     files = {p.stem: p for p in sorted(folder.glob("*.json"))}
     for name in names:
+        if name not in files and update:
+            files[name] = folder / f"{name}.json"
+            source_of(files[name])
         if name not in files:
             near = close_to(name, files)
             raise TwinError(
                 f"golden numbers in {folder}",
                 found=f"no {name}.json",
-                hint=f"did you mean {near}?" if near else "make it from a checked run: tk.study.keep(run, path)",
+                hint=f"did you mean {near}?" if near else f"make it: twinkit regression {name} --update",
             )
     if not names:
         held = {p.name.partition(".")[0] for p in files.values()}
@@ -66,12 +71,12 @@ def regressions(folder: Path, names: list[str], *, update: bool) -> Iterator[tup
             raise TwinError(
                 "golden numbers for every research notebook",
                 found=f"none for {', '.join(bare)}",
-                hint="make them from a checked run: tk.study.keep(run, 'tests/golden/NAME.json')",
+                hint=f"make them: twinkit regression {bare[0].removesuffix('.ipynb')} --update",
                 where=str(folder),
             )
     for name in names or files:
         path, source = files[name], source_of(files[name])
-        given: dict[str, Any] = dict(study.expected(path)["parameters"])
+        given: dict[str, Any] = dict(study.expected(path)["parameters"]) if path.exists() else {}
         done = study.run(source, given, folder=source.parent)
         if update:
             study.keep(done, path)
