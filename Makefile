@@ -14,19 +14,21 @@ STAMP  := $(VENV)/.ready
 help:  ## this list
 	@echo "twinkit: make TARGET"; grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## ?/  \1\t/' | expand -t 12
 
-VERSION = import sys; print(sys.version_info[:2])
-# PYTHON was chosen and .venv holds another version: set it up anew.
+VERSION := import sys; print(sys.version_info[:2])
+# PYTHON was chosen and .venv holds another version: its mark goes, and the recipe below sets it up anew.
 ifneq ($(origin PYTHON),file)
 ifneq ($(shell $(PYTHON) -c '$(VERSION)' 2>/dev/null),$(shell $(BIN)/python -c '$(VERSION)' 2>/dev/null))
-$(shell rm -rf $(VENV))
+.PHONY: $(VENV)/.locked
 endif
 endif
 
-# Stale when the lock changed: pip brings an existing .venv up to it.
+# Stale when the lock changed: pip brings an existing .venv up to it. Only a folder that is a virtual environment is
+# ever cleared, and only once PYTHON has shown that it runs.
 $(VENV)/.locked: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "twinkit needs Python >= 3.11; choose one: PYTHON=python3.13 make"; exit 1; }
 	@echo "setting up $(VENV) from requirements.lock (once; a few minutes)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@if [ -e $(VENV) ] && [ ! -f $(VENV)/pyvenv.cfg ]; then echo "$(VENV) is no virtual environment: choose another VENV"; exit 1; fi
+	@if [ "$$($(PYTHON) -c '$(VERSION)')" != "$$($(BIN)/python -c '$(VERSION)' 2>/dev/null)" ]; then $(PYTHON) -m venv --clear $(VENV); fi
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 
