@@ -149,9 +149,19 @@ def test_a_server_without_ranges_starts_over(server, tmp_path):
 def test_a_part_of_another_file_is_thrown_away(server, tmp_path):
     part = tmp_path / "kept" / (NAME + ".part")
     part.parent.mkdir(parents=True)
-    part.write_bytes(b"x" * 1000)  # resumed, and then the digest is wrong
+    part.write_bytes(b"<html>please log in</html>\n")  # of a network's log-in page: resumed, then the digest is wrong
+    assert fetch(NAME, folder=tmp_path / "kept", files=known(server.url), progress=False).read_bytes() == CONTENT
+    assert [r for _, r in server.asked] == ["bytes=27-", ""]
+    assert not part.exists()
+    (tmp_path / "kept" / NAME).unlink()
+    part.write_bytes(b"x" * len(CONTENT))  # as long as the file
+    assert fetch(NAME, folder=tmp_path / "kept", files=known(server.url), progress=False).read_bytes() == CONTENT
+    (tmp_path / "kept" / NAME).unlink()
+    server.asked.clear()
+    part.write_bytes(b"x" * 1000)  # and where the source too has another content, once is enough
     with pytest.raises(TwinError, match="another content"):
-        fetch(NAME, folder=tmp_path / "kept", files=known(server.url), progress=False)
+        fetch(NAME, folder=tmp_path / "kept", files=known(server.url, content=CONTENT[::-1]), progress=False)
+    assert len(server.asked) == 2
     assert not part.exists()
     assert fetch(NAME, folder=tmp_path / "kept", files=known(server.url), progress=False).read_bytes() == CONTENT
     part.write_bytes(b"x" * (len(CONTENT) + 5))  # longer than the file can be

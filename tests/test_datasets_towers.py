@@ -219,6 +219,34 @@ def test_another_type_is_named(tmp_path, content, what):
     assert what in refused(file).found
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("packed", [bytes, gzip.compress])
+def test_a_spreadsheets_unicode_text_is_named(tmp_path, encoding, packed):
+    file = tmp_path / "towers.csv"
+    file.write_bytes(packed("\n".join([HEADER, *rows(9)]).encode(encoding)))
+    error = refused(file)
+    assert error.found == "UTF-16"
+    assert error.hint == "save it as UTF-8"
+
+
+def test_garbage_is_quoted_in_short(tmp_path):
+    file = tmp_path / "towers.csv"
+    file.write_bytes(b"\x01\x02,\x00\x03" * 500)
+    assert len(refused(file).found) <= 80
+    file.write_text(json.dumps({"type": "\x01" * 400}))
+    assert len(refused(file).found) <= 80
+
+
+def test_a_quote_left_open_names_the_line_where_it_stands(tmp_path):
+    lines = rows(30_000)
+    lines[6] = f'LTE,404,45,7,"1{lines[6][lines[6].rindex(",") :]}'
+    error = refused(register(tmp_path, lines))
+    assert "a field of more than" in error.found
+    assert error.where.endswith(", line 8")
+    long = f'LTE,404,45,7,"{"x" * 200_000}",77,31'
+    assert refused(register(tmp_path, [*rows(3), long, *rows(3)])).where.endswith(", line 5")
+
+
 def test_real_files_of_another_kind(testdata):
     assert "a TIFF" in refused(testdata("srtm3/N46E008.tif")).found
     error = refused(testdata("opencellid/4G_Metrics_4G.csv"))

@@ -163,14 +163,22 @@ def fetch(name: str, *, folder: str | Path | None = None, progress: bool = True,
     keep = (Path(folder) if folder is not None else Path(pooch.os_cache("twinkit"))) / name
     source = _source(entry)
     pooch.get_logger().setLevel("WARNING")
+    download = _Download(entry, keep.with_name(keep.name + ".part"), progress=progress)
+
+    def retrieved() -> str:
+        proof = f"sha256:{entry.sha256}"
+        return str(pooch.retrieve(source, known_hash=proof, fname=keep.name, path=keep.parent, downloader=download))
+
     try:
-        path = pooch.retrieve(
-            source,
-            known_hash=f"sha256:{entry.sha256}",
-            fname=keep.name,
-            path=keep.parent,
-            downloader=_Download(entry, keep.with_name(keep.name + ".part"), progress=progress),
-        )
+        try:
+            path = retrieved()
+        except TwinError:
+            raise
+        except ValueError:
+            if not download.resumed:
+                raise
+            # what an earlier call kept may have been no part of this file: the page of a network's log-in, say
+            path = retrieved()
     except TwinError:
         raise
     except ValueError:  # pooch's word for another digest; the download is gone, and what was there before stays
@@ -203,6 +211,8 @@ class _Download:
 
     def __init__(self, entry: Entry, part: Path, *, progress: bool) -> None:
         self.entry, self.part, self.progress = entry, part, progress
+        self.resumed = False
+        """Whether the last file was put together from what an earlier call had left."""
 
     def __call__(self, url: str, output: str, _: Any = None) -> None:
         if url.startswith("file://"):
@@ -236,6 +246,7 @@ class _Download:
         import requests
 
         problem = "nothing"
+        self.resumed = self.part.exists()
         for attempt in range(ATTEMPTS):
             have = self.part.stat().st_size if self.part.exists() else 0
             if have > self.entry.bytes:
@@ -263,6 +274,7 @@ class _Download:
                         problem = f"HTTP {answer.status_code}"
                         continue
                     resumed = answer.status_code == 206 and _starts_at(answer.headers.get("Content-Range", "")) == have
+                    self.resumed = resumed
                     with self.part.open("ab" if resumed else "wb") as out:
                         self._pour(answer, out, show)
             except requests.RequestException as error:  # a full disk is an OSError too, and fetch names the folder

@@ -101,13 +101,18 @@ class _Rows:
         for name, most in (("longitude", 180.0), ("latitude", 90.0)):
             if not -most <= position[name] <= most:  # NaN too
                 self.bad += 1
-                self.first = self.first or f"{where}, column {name}: {str(row.get(name))[:40]!r}"
+                self.first = self.first or f"{where}, column {name}: {_cut(repr(str(row.get(name))[:40]))}"
                 self.turned += 90 < abs(position["latitude"]) <= 180 and abs(position["longitude"]) <= 90
                 return
         for name, column in self.numbers.items():
             column.append(position[name] if name in position else _number(row.get(name)))
         for name, texts in self.texts.items():
             texts.append(str(row.get(name) or "").strip())
+
+
+def _cut(text: str) -> str:
+    """At most 80 letters of what a file holds: of garbage that is enough."""
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _number(text: Any) -> float:
@@ -192,6 +197,8 @@ def _text(file: Path) -> Iterator[IO[str]]:
                         where=str(file),
                     )
             stream: Any = gzip.GzipFile(fileobj=raw) if head.startswith(b"\x1f\x8b") else raw
+            if _sixteen(stream.peek(64)[:64]):
+                raise TwinError("text in UTF-8", found="UTF-16", hint="save it as UTF-8", where=str(file))
             # names in other encodings must not stop a file whose numbers are plain
             yield io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
     except FileNotFoundError:
@@ -204,6 +211,15 @@ def _text(file: Path) -> Iterator[IO[str]]:
         raise TwinError(
             "a readable file", found=error.strerror or str(error), hint="check it", where=str(file)
         ) from None
+
+
+def _sixteen(head: bytes) -> bool:
+    """Whether these are the first bytes of UTF-16, as spreadsheets write "Unicode text": half of them are zero."""
+    marked = head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    plain = head.removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff")
+    zeros = max(plain[0::2].count(0), plain[1::2].count(0))
+    others = min(plain[0::2].count(0), plain[1::2].count(0))
+    return len(plain) >= 8 and others == 0 and (marked or zeros == len(plain) // 2)
 
 
 def _lines(start: str, text: IO[str]) -> Iterator[str]:
@@ -232,29 +248,34 @@ def _read_csv(lines: Iterator[str], file: Path, rows: _Rows) -> None:
     needed = max(where["longitude"], where["latitude"])
     width = len(header)
     last: list[str] = []
-    last_line, ended = 1, first.endswith(("\n", "\r"))
+    ended = first.endswith(("\n", "\r"))
+    # lines of the file: the reader's own count is of pieces, into which _lines cuts what is long
+    number = 1
+    last_line = 0 if headless else 1
 
     def watched() -> Iterator[str]:
-        nonlocal ended
+        nonlocal ended, number
         if headless:
             yield first
         for line in lines:
+            number += ended
             ended = line.endswith(("\n", "\r"))
             yield line
 
     reader = csv.reader(watched(), delimiter=delimiter)
-    offset = 0 if headless else 1
     try:
         for last in reader:
-            last_line = reader.line_num + offset
+            last_line = number
             if last:
                 rows.add({k: last[i] if i < len(last) else None for k, i in where.items()}, f"line {last_line}")
     except csv.Error as error:
+        endless = "field limit" in str(error)
         raise TwinError(
             "CSV",
-            found=f"{error}",
-            hint="save it again as CSV in UTF-8",
-            where=f"{file}, line {reader.line_num + offset}",
+            found=f"a field of more than {csv.field_size_limit()} letters" if endless else _cut(str(error)),
+            hint="look for a quote that is never closed" if endless else "save it again as CSV in UTF-8",
+            # where the row begins: a quote left open swallows the lines below it
+            where=f"{file}, line {last_line + 1}",
         ) from None
     if not ended and last and len(last) < min(width, needed + 1):
         raise TwinError(
@@ -278,7 +299,7 @@ def _placed(names: list[str], file: Path) -> dict[str, int]:
             near = close_to(COLUMNS[needed][0], names) or close_to(needed, names)
             raise TwinError(
                 f"a column for {needed} ({', '.join(COLUMNS[needed])})",
-                found=f"columns {shown!r}",
+                found=_cut(f"columns {shown!r}"),
                 hint=f"rename {near} to {needed}" if near else "is it a tower register? give it a header",
                 where=f"{file}, line 1",
             )
@@ -301,7 +322,7 @@ def _read_geojson(text: str, file: Path, rows: _Rows) -> None:
     if data.get("type") != "FeatureCollection" or not isinstance(features, list):
         raise TwinError(
             "a GeoJSON FeatureCollection",
-            found=f"type {str(data.get('type'))[:40]!r}",
+            found=_cut(f"type {str(data.get('type'))[:40]!r}"),
             hint="check the file",
             where=str(file),
         )
@@ -313,7 +334,7 @@ def _read_geojson(text: str, file: Path, rows: _Rows) -> None:
         if kind != "Point":
             raise TwinError(
                 "points",
-                found=f"a feature of type {str(kind)[:40]!r}",
+                found=_cut(f"a feature of type {str(kind)[:40]!r}"),
                 hint="towers are points; areas are another file",
                 where=f"{file}, feature {number}",
             )
