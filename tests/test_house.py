@@ -72,12 +72,16 @@ def test_binder_builds_the_python_that_it_states():
     assert "binder/start" in said
 
 
-def test_binder_opens_on_a_lesson_that_exists():
-    workspace = json.loads((ROOT / "binder/workspace.json").read_text())
-    paths = [v["data"]["path"] for k, v in workspace["data"].items() if isinstance(v, dict) and "data" in v]
-    assert "lessons/00-welcome/lesson.ipynb" in paths
-    for path in paths:
-        assert (ROOT / path).is_file(), path
+def test_binder_opens_on_the_learners_copy_of_lesson_00(tmp_path):
+    from twinkit.lesson.lab import PAGE, prepared, workspace
+
+    stated = json.loads((ROOT / "binder/workspace.json").read_text())
+    assert stated == workspace("learn/00-welcome/lesson.ipynb", f"learn/{PAGE}")
+    # what postBuild does
+    learn = prepared(ROOT / "lessons", tmp_path)
+    assert (learn / "00-welcome/lesson.ipynb").is_file()
+    assert "BEGIN SOLUTION" not in (learn / "00-welcome/lesson.ipynb").read_text()
+    assert (learn / PAGE).is_file()
 
 
 def test_notebooks_are_committed_without_outputs_and_with_stable_ids():
@@ -99,6 +103,13 @@ def test_nothing_names_a_machine_or_an_index():
         for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
             assert not machine.search(line), f"{path}:{number}"
             assert path.suffix == ".md" or not index.search(line), f"{path}:{number}"
+
+
+def test_links_of_the_pages_lead_somewhere():
+    for page in tracked("*.md"):
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            if "://" not in target and not target.startswith("mailto:"):
+                assert (page.parent / target).exists(), f"{page.relative_to(ROOT)}: {target}"
 
 
 def test_the_two_commands_are_where_the_readme_says():
