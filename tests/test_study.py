@@ -79,6 +79,13 @@ def test_a_run_keeps_notebook_results_cost_and_versions(done):
     assert sorted(p.name for p in (folder / "out").iterdir()) == ["short.ipynb", "short.json"]
 
 
+def test_a_bar_counts_notebook_cells_and_only_on_a_terminal(short, capfd):
+    study.run(short, progress=True)
+    assert re.search(r"short: notebook cell \d of \d \|", capfd.readouterr().err)
+    study.run(short)
+    assert "notebook cell" not in capfd.readouterr().err
+
+
 def test_recorded_reads_both_files_of_a_run(done):
     run, folder = done
     for name in ("short.ipynb", "short.json"):

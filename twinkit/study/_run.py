@@ -120,9 +120,13 @@ def run(
     place = _place(out, source) if out is not None else None
     commits = commits_of({**source.parameters, **given}, folder)
     started = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    bar: bool | dict[str, Any] = {"disable": None, "desc": source.path.stem} if progress is None else progress
-    if progress:
-        bar = {"desc": source.path.stem}
+    # "cell" alone would be read as a radio cell
+    bar: dict[str, Any] = {
+        "desc": source.path.stem,
+        "unit": "notebook cell",
+        "bar_format": "{desc}: notebook cell {n_fmt} of {total_fmt} |{bar}| {elapsed}",
+        "disable": None if progress is None else not progress,
+    }
     kernels: set[Any] = set()
     with ThreadPoolExecutor(max_workers=1) as pool:  # a thread without an event loop, also inside a notebook
         job = pool.submit(
