@@ -14,7 +14,7 @@ import pytest
 import twinkit as tk
 from twinkit.error import TwinError
 from twinkit.lesson.desk import VERDICT, Lesson
-from twinkit.lesson.ground import ground, stored_name
+from twinkit.lesson.ground import _built, ground, keep, kept, stored_name
 from twinkit.lesson.notebook import PARTS, card_text, find_folder, lessons_in, read, read_exercises
 from twinkit.lesson.skeleton import begin
 
@@ -195,17 +195,54 @@ def test_autograding_opens_another_region_and_nothing_else_does(monkeypatch):
     assert tk.lesson.open("00-welcome", region="RW:Kigali").region == "town"
 
 
-def test_a_ready_made_twin_is_the_same_as_a_built_one(town, tmp_path, monkeypatch):
-    tk.save(town, tmp_path / stored_name("town", seed=1, small=True), message="ready")
+@pytest.mark.parametrize("region", ["town", "RW:Kigali"])
+def test_a_ready_made_twin_is_the_same_as_a_built_one(region, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    built = _built(region, seed=1, small=True)
+    keep(built, tmp_path / stored_name(region, seed=1, small=True))
     monkeypatch.setenv("TWINKIT_LESSON_DATA", str(tmp_path))
-    monkeypatch.setattr("twinkit.datasets.town", None)  # whoever builds one now fails
-    stored = ground("town", seed=1, small=True)
-    for node in town.children:
-        assert stored[node].to_dataset().equals(town[node].to_dataset())
-    folder = LESSONS / "01-twin"
-    for one in read_exercises(folder).values():
-        if one.probe is None:
-            assert one.answer(stored) == one.expected(town)
+    monkeypatch.setattr("twinkit.lesson.ground._built", None)  # whoever builds one now fails
+    stored = ground(region, seed=1, small=True)
+    assert stored.attrs == built.attrs
+    tk.validate(stored)
+    for node in built.children:
+        one, other = (t[node].to_dataset(inherit=False) for t in (stored, built))
+        assert one.equals(other)
+        assert list(one.variables) == list(other.variables)
+        for name in other.variables:
+            assert one[name].dtype == other[name].dtype
+            assert {k: str(v) for k, v in one[name].attrs.items()} == {k: str(v) for k, v in other[name].attrs.items()}
+
+
+def test_a_twin_is_built_once_and_a_damaged_file_is_said_or_built_anew(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("twinkit.lesson.ground._cache", lambda: tmp_path / "twinkit")
+    first = ground("town", seed=2, small=True)
+    (cached,) = (tmp_path / "twinkit").iterdir()
+    count = []
+    again = _built
+    monkeypatch.setattr("twinkit.lesson.ground._built", lambda *a, **k: count.append(a) or again(*a, **k))
+    assert ground("town", seed=2, small=True)["surface/people"].equals(first["surface/people"])
+    assert count == []
+    whole = cached.read_bytes()
+    for spoilt in (b"", b"not an archive", whole[: len(whole) // 2]):
+        cached.write_bytes(spoilt)
+        with pytest.raises(TwinError, match="ready-made twin"):
+            kept(cached)
+        assert ground("town", seed=2, small=True)["surface/people"].equals(first["surface/people"])
+        assert cached.read_bytes() == whole
+    assert len(count) == 3
+    # a cache that cannot be written costs seconds, not the lesson
+    monkeypatch.setattr("twinkit.lesson.ground._cache", lambda: cached / "below a file")
+    assert ground("town", seed=2, small=True).attrs == first.attrs
+
+
+def test_regions_that_look_alike_do_not_share_a_file():
+    names = {
+        stored_name(r, seed=1, small=True) for r in ("76.5,30", "76,5.30", "IN:Shimla", "IN-Shimla ", "शिमला", "कोटा")
+    }
+    assert len(names) == 6
+    assert all("/" not in n and ":" not in n for n in names)
 
 
 def test_opening_a_lesson_loads_neither_papermill_nor_nbgrader():

@@ -10,6 +10,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -17,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from twinkit.error import TwinError
-from twinkit.lesson.hub import matches, prepared
+from twinkit.lesson.handout import handed_out
+from twinkit.lesson.hub import _handed_out, _handed_out_as, matches, prepared
 
 ROOT = Path(__file__).parents[1]
 WELCOME = ROOT / "lessons" / "00-welcome"
@@ -56,7 +58,7 @@ def test_a_prepared_hub_holds_copies_twins_and_seats(tmp_path, fake_proxy):
     copy = (folder / "lessons" / "00-welcome" / "lesson.ipynb").read_text(encoding="utf-8")
     assert "BEGIN SOLUTION" not in copy
     assert "lesson.check" in copy
-    assert (folder / "data" / "town.1.small.twin").is_dir()
+    assert (folder / "data" / "town.1.small.npz").is_file()
 
 
 @pytest.mark.parametrize(
@@ -119,6 +121,148 @@ def test_root_is_not_shared_among_learners(tmp_path, fake_proxy, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(TwinError, match="without sudo"):
         configure(Config(), tmp_path / "hub")
+
+
+# ---------------------------------------------------------------- handing out
+
+
+def lessons_to_hand_out(folder: Path) -> Path:
+    made = folder / "copies"
+    (made / "00-welcome").mkdir(parents=True)
+    (made / "00-welcome" / "lesson.ipynb").write_text("{}", encoding="utf-8")
+    (made / "01-twin").mkdir()
+    (made / "01-twin" / "lesson.ipynb").write_text("{}", encoding="utf-8")
+    for path in (made, *made.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    return made
+
+
+def test_lessons_are_handed_out_once_and_work_stays(tmp_path):
+    lessons, target = lessons_to_hand_out(tmp_path), tmp_path / "home" / "lessons"
+    assert handed_out(lessons, target) == ["00-welcome", "01-twin"]
+    assert stat.S_IMODE(target.stat().st_mode) == 0o700
+    (target / "00-welcome" / "lesson.ipynb").write_text("my work", encoding="utf-8")
+    shutil.rmtree(target / "01-twin")
+    assert handed_out(lessons, target) == ["01-twin"]
+    assert (target / "00-welcome" / "lesson.ipynb").read_text(encoding="utf-8") == "my work"
+    assert sorted(p.name for p in target.iterdir()) == ["00-welcome", "01-twin"]
+
+
+def test_a_planted_link_leads_nowhere(tmp_path):
+    lessons, outside = lessons_to_hand_out(tmp_path), tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept.txt").write_text("kept", encoding="utf-8")
+    target = tmp_path / "home" / "lessons"
+    target.mkdir(parents=True)
+    (target / "00-welcome").symlink_to(outside)
+    (target / "01-twin").symlink_to(outside / "not-there-yet")
+    assert handed_out(lessons, target) == []
+    shutil.rmtree(target)
+    target.symlink_to(outside)
+    with pytest.raises(OSError, match="is a link"):
+        handed_out(lessons, target)
+    with pytest.raises(TwinError, match="is a link"):
+        _handed_out(lessons, target)
+    assert [p.name for p in outside.iterdir()] == ["kept.txt"]
+
+
+@pytest.fixture
+def learner():
+    """A throwaway system account with a home of its own, and a folder that it can enter."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("only root can make a system account")
+    if not (shutil.which("useradd") and shutil.which("userdel")):
+        pytest.skip("no useradd on this machine")
+    import pwd
+
+    name = f"twinkit-{os.getpid()}"
+    folder = Path(tempfile.mkdtemp(prefix="twinkit-hub-"))
+    folder.chmod(0o711)
+    made = subprocess.run(
+        ["useradd", "--create-home", "--home-dir", str(folder / "home"), "--shell", "/usr/sbin/nologin", name],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        shutil.rmtree(folder)
+        pytest.skip(f"no account could be made: {made.stderr.strip()}")
+    try:
+        yield pwd.getpwnam(name), folder
+    finally:
+        subprocess.run(["userdel", name], capture_output=True, check=False)
+        shutil.rmtree(folder)
+
+
+def test_root_hands_out_with_the_learners_rights_alone(learner, monkeypatch):
+    account, folder = learner
+    import twinkit.lesson.handout as script
+
+    # this Python or this clone may lie in a closed home, which a hub refuses when it is prepared
+    tool = folder / "handout.py"
+    shutil.copyfile(script.__file__, tool)
+    tool.chmod(0o644)
+    monkeypatch.setattr("twinkit.lesson.hub.__file__", str(folder / "hub.py"))
+    enter = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    for python in (sys.executable, "/usr/bin/python3"):
+        with contextlib.suppress(OSError):
+            if subprocess.run([python, "-I", "-c", ""], check=False, cwd="/", **enter).returncode == 0:
+                break
+    else:
+        pytest.skip("no Python that another account may run")
+    monkeypatch.setattr(sys, "executable", python)
+    lessons, home = lessons_to_hand_out(folder), Path(account.pw_dir)
+    secret = folder / "secret"
+    secret.write_text("root's", encoding="utf-8")
+    secret.chmod(0o600)
+    closed = folder / "closed"
+    closed.mkdir(mode=0o700)
+
+    def untouched() -> bool:
+        return (secret.stat().st_uid, secret.stat().st_mode & 0o777) == (0, 0o600) and not list(closed.iterdir())
+
+    # links in the learner's own folder, as the learner would plant them
+    target = home / "lessons"
+    target.mkdir()
+    os.chown(target, account.pw_uid, account.pw_gid)
+    (target / "x").symlink_to(secret)
+    (target / "01-twin").symlink_to(closed / "new")
+    _handed_out_as(account.pw_name, lessons)
+    given = target / "00-welcome" / "lesson.ipynb"
+    assert (given.stat().st_uid, given.stat().st_gid) == (account.pw_uid, account.pw_gid)
+    assert not (target / "01-twin").exists()
+    assert untouched()
+    # the whole folder a link
+    shutil.rmtree(target)
+    target.symlink_to(closed)
+    with pytest.raises(TwinError, match="is a link"):
+        _handed_out_as(account.pw_name, lessons)
+    assert untouched()
+    # the home itself in root's folder: the learner's rights end there
+    target.unlink()
+    os.chown(home, 0, 0)
+    home.chmod(0o755)
+    with pytest.raises(TwinError, match="Permission denied"):
+        _handed_out_as(account.pw_name, lessons)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(("shared", "mode"), [(True, 0o700), (False, 0o711)])
+def test_the_hubs_folder_is_closed_but_for_what_learners_need(tmp_path, fake_proxy, monkeypatch, shared, mode):
+    from traitlets.config import Config
+
+    from twinkit.lesson.hub import configure
+
+    # pytest's own folder is closed, which is not what is tested here
+    monkeypatch.setattr("twinkit.lesson.hub._open_to_learners", lambda folder: None)
+    folder = tmp_path / "hub"
+    prepared(folder, [WELCOME], learners=1, shared_account=shared)
+    assert stat.S_IMODE(folder.stat().st_mode) == mode
+    configure(Config(), folder, share_root=True)
+    for secret in ("learners.csv", "hub.json", "jupyterhub.sqlite"):
+        assert stat.S_IMODE((folder / secret).stat().st_mode) == 0o600
+    for part in ("lessons", "data"):
+        assert all(p.stat().st_mode & stat.S_IROTH for p in (folder / part).rglob("*"))
 
 
 def configurable_http_proxy(folder: Path) -> None:

@@ -73,7 +73,7 @@ def prepared(place: Path, root: Path, *, language: str = "en") -> Path:
             twin = ground("RW:Kigali", seed=1, small=True)
         except TwinError:
             twin = ground(TOWN, seed=1, small=True)
-        picture = view.map_of(twin["surface/people"], twin=twin, language=language)
+        picture = view.map_of(twin["surface"].to_dataset().people, twin=twin, language=language)
         picture.save(learn / MAP)
         # a page, because JupyterLab's image viewer neither scales a picture nor reads its alt text
         page = f"# {twin.attrs['title']}\n\n![{picture.alt}]({MAP})\n"

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from twinkit.error import TwinError, close_to
 from twinkit.lesson import REGIONS
 from twinkit.lesson.build import copies, learner_notebook
-from twinkit.lesson.ground import TOWN, ground, stored_name
+from twinkit.lesson.ground import TOWN, ground, keep, stored_name
 from twinkit.lesson.notebook import card, read
 from twinkit.lesson.trial import executed
 
@@ -328,11 +328,8 @@ def _pip(*arguments: str, what: str) -> None:
 
 def ready_made(regions: Iterable[str], data: Path) -> None:
     """Twins stored under the names by which `ground` finds them, so that no maps are needed."""
-    from twinkit import store
-
     for region in sorted({*(regions or REGIONS), TOWN}):
-        made = ground(region, seed=1, small=True)
-        store.save(made, data / stored_name(region, seed=1, small=True), message=f"{region}, ready-made", author="pack")
+        keep(ground(region, seed=1, small=True), data / stored_name(region, seed=1, small=True))
 
 
 def _pages(folders: list[Path], pages: Path) -> None:
