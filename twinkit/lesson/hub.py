@@ -13,6 +13,7 @@ import os
 import secrets
 import shutil
 import stat
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,9 @@ __all__ = ["Hub", "configure", "matches", "prepared"]
 
 MOST_LEARNERS = 200
 MARK = "hub.json"
+DATABASE = "jupyterhub.sqlite"
+LONGEST_HANDOUT = 120
+"""A few small files; more than this [s] is a folder that does not answer."""
 
 # Short words that a beginner can type; three of them and two digits are 28 bits.
 WORDS = """
@@ -90,7 +94,8 @@ def prepared(
     Parameters
     ----------
     folder : Path
-        New or empty; it holds secrets, and only its owner can read them.
+        New or empty. Only its owner can list it and read its secrets (passphrases, cookies, database). Learners' system
+        accounts can pass through to the copies and the twins; with `shared_account` nobody else can enter.
     lessons : folders
     learners : int
         Seats.
@@ -124,10 +129,12 @@ def prepared(
         _open_to_learners(folder)
     proxy = _proxy(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o755)
+    folder.chmod(0o700 if shared_account else 0o711)
     folders = list(lessons)
     copies(folders, folder / "lessons", language=language)
     ready_made({r for f in folders for r in card(f).regions}, folder / "data")
+    for part in ("lessons", "data"):
+        _readable(folder / part)
     seats = [f"learner-{n:02}" for n in range(1, learners + 1)]
     phrases = {seat: _phrase() for seat in seats}
     _secret(folder / "learners.csv").write_text(_table(phrases), encoding="utf-8")
@@ -188,6 +195,12 @@ def _secret(path: Path) -> Path:
     path.touch(mode=0o600)
     path.chmod(0o600)
     return path
+
+
+def _readable(folder: Path) -> None:
+    """What every learner copies or reads, whatever the umask of the one who prepared it."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _scrambled(phrase: str, salt: bytes) -> bytes:
@@ -257,7 +270,8 @@ def configure(c: Any, folder: Path, *, share_root: bool = False) -> None:
     c.JupyterHub.hub_ip, c.JupyterHub.hub_port = "127.0.0.1", port + 1
     c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{port + 2}"
     c.ConfigurableHTTPProxy.command = [about["proxy"]]
-    c.JupyterHub.db_url = f"sqlite:///{folder / 'jupyterhub.sqlite'}"
+    # it holds tokens; SQLite would make it readable for all
+    c.JupyterHub.db_url = f"sqlite:///{_secret(folder / DATABASE)}"
     c.JupyterHub.cookie_secret_file = str(folder / "cookie_secret")
     c.ConfigurableHTTPProxy.pid_file = str(folder / "proxy.pid")
     c.JupyterHub.authenticator_class = Classroom
@@ -288,19 +302,49 @@ def configure(c: Any, folder: Path, *, share_root: bool = False) -> None:
         c.Spawner.notebook_dir = "~/lessons"
 
     def hand_out(spawner: Any) -> None:
-        """Copies of the lessons into a learner's folder; what is there already is the learner's work and stays."""
+        """Copies of the lessons into a learner's folder, before the learner's server starts."""
         name = spawner.user.name
-        target = folder / "learners" / name if shared else Path(f"~{name}").expanduser() / "lessons"
-        for lesson in sorted((folder / "lessons").iterdir()):
-            if not (target / lesson.name).exists():
-                shutil.copytree(lesson, target / lesson.name)
-                if not shared:
-                    _given_to(name, target)
+        if shared:
+            _handed_out(folder / "lessons", folder / "learners" / name)
+        else:
+            _handed_out_as(name, folder / "lessons")
 
     c.Spawner.pre_spawn_hook = hand_out
 
 
-def _given_to(name: str, target: Path) -> None:
-    for path in (target, *target.rglob("*")):
-        shutil.chown(path, name, name)
-    target.chmod(0o700)
+def _handed_out_as(name: str, lessons: Path) -> None:
+    """Lessons into the home of a system account, copied by that account: root touches nothing in a learner's folder."""
+    import pwd
+
+    account = pwd.getpwnam(name)
+    if account.pw_uid == 0:
+        raise TwinError("a learner's own account", found=f"'{name}', which is root's", hint="remove it")
+    _handed_out(lessons, Path(account.pw_dir) / "lessons", user=account.pw_uid, group=account.pw_gid, extra_groups=[])
+
+
+def _handed_out(lessons: Path, target: Path, **rights: Any) -> None:
+    """Run `handout` in a process with these rights, out of reach of what stands in anybody's environment."""
+    run = [sys.executable, "-I", str(Path(__file__).with_name("handout.py")), str(lessons), str(target)]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter and file, no shell
+            run,
+            cwd="/" if rights else None,
+            env={"PATH": os.defpath} if rights else None,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=LONGEST_HANDOUT,
+            **({"umask": 0o077} | rights if rights else {}),
+        )
+        said = "" if done.returncode == 0 else (done.stderr.strip().splitlines() or [f"code {done.returncode}"])[-1]
+    except (OSError, subprocess.SubprocessError) as fault:
+        said = str(fault)
+    if said:
+        raise TwinError(
+            "a folder in which the lessons can be laid",
+            found=said[:300],
+            hint="remove what stands in the way, then start the server again",
+            where=str(target),
+        )
