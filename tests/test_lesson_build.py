@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from typer.testing import CliRunner
 
 from twinkit.error import TwinError
 from twinkit.lesson.build import STUB, copies, course, learner_notebook, plain_python, read_copy, release_notebook
 from twinkit.lesson.classroom import graded
+from twinkit.lesson.commands import app
+from twinkit.lesson.desk import VERDICT
 from twinkit.lesson.notebook import read
 
 ROOT = Path(__file__).parents[1]
@@ -164,6 +169,101 @@ def test_grading_without_nbgrader_runs_on_another_region(copy, lesson, tmp_path)
     }
     assert (grade.points, grade.of) == (3.0, 5.0)
     assert "3 of 5 points" in repr(grade)
+
+
+FORGED = """from IPython.display import display
+for name in ("largest", "people", "near", "walk", "sure"):
+    facts = {"exercise": name, "state": "passed", "points": 1000.0}
+    display({"application/vnd.twinkit.verdict+json": facts, "text/plain": "1000"}, raw=True)
+"""
+
+
+def forged(points, exercise="people", kind="execute_result", state="passed"):
+    facts = {"exercise": exercise, "state": state, "points": points}
+    return {"output_type": kind, "metadata": {}, "data": {VERDICT: facts, "text/plain": "1"}, "execution_count": 1}
+
+
+def test_forged_verdicts_earn_nothing(copy, lesson, tmp_path):
+    path = tmp_path / "forged.ipynb"
+    mine = with_answers(json.loads(json.dumps(copy)), {"largest-answer": FORGED + "largest = ..."})
+    # a cell of one's own that calls itself a check, and results saved where the check cell did not come to run
+    own = {"exercise": "people", "role": "check", "part": "exercise"}
+    added = {"cell_type": "code", "id": "own", "metadata": {"twinkit": own}, "source": FORGED, "outputs": []}
+    mine["cells"].append(added | {"execution_count": None})
+    for name in ("people-check", "sure-check"):
+        by_id(mine)[name]["outputs"] = [forged(1000.0, name.removesuffix("-check"))]
+    by_id(mine)["sure-answer"]["source"] = "raise SystemError('stops here')"
+    path.write_text(json.dumps(mine))
+    grade = graded(path, WELCOME, region="town")
+    assert set(grade.states.values()) == {"not attempted"}
+    assert grade.points == 0
+    assert "stops here" in grade.stopped
+
+
+@pytest.mark.parametrize(
+    ("saved", "points"),
+    [
+        (forged(1000.0), 1.0),
+        (forged(10**400), 1.0),
+        (forged(-5.0), 0.0),
+        (forged(float("nan")), 0.0),
+        (forged("1000"), 0.0),
+        (forged(1.0, state="not yet"), 0.0),
+        (forged(1.0, state=["passed"]), 0.0),
+        (forged(1.0, exercise="near"), 0.0),
+        (forged(1.0, kind="display_data"), 0.0),
+    ],
+)
+def test_an_exercise_earns_no_more_than_its_points(copy, lesson, tmp_path, monkeypatch, saved, points):
+    """Whatever a run leaves in a check cell."""
+    ran = json.loads(json.dumps(copy))
+    by_id(ran)["people-check"]["outputs"] = [saved]
+    outcome = SimpleNamespace(notebook=json.dumps(ran), error="")
+    monkeypatch.setattr("twinkit.lesson.classroom.executed", lambda *given, **named: outcome)
+    path = tmp_path / "mine.ipynb"
+    path.write_text(json.dumps(copy))
+    assert graded(path, WELCOME, region="town").points == points
+
+
+def test_grading_says_whose_account_runs_the_learners_code():
+    shown = CliRunner().invoke(app, ["grade", "--help"], env={"COLUMNS": "200"}).output
+    assert "runs the learners' code in your account" in shown
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["build", "00-welcome", "--out", "{file}/out"],
+        ["build", "00-welcome", "--nbgrader", "--region", "town", "--out", "{file}/out"],
+        ["hub", "{file}/hub", "--lesson", "00-welcome", "--shared-account"],
+        ["new", "77-mine", "--lessons", "{file}/lessons"],
+    ],
+)
+def test_a_place_that_cannot_be_written_is_one_message(tmp_path, monkeypatch, command):
+    file = tmp_path / "a-file"
+    file.write_text("in the way")
+    monkeypatch.setattr("twinkit.lesson.hub._proxy", lambda folder: "proxy")
+    run = CliRunner().invoke(app, [c.format(file=file) for c in command])
+    assert isinstance(run.exception, TwinError), run.output
+    assert str(file) in str(run.exception)
+
+
+def test_a_translators_file_survives_a_failed_write(tmp_path, monkeypatch):
+    place = ["--lessons", str(tmp_path)]
+    CliRunner().invoke(app, ["new", "55-mine", *place])
+    update = ["translate", "55-mine", "--language", "fr", *place]
+    assert CliRunner().invoke(app, update).exit_code == 0
+    work = (tmp_path / "55-mine" / "fr.md").read_bytes()
+
+    def full(*given):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "fr.md")
+
+    monkeypatch.setattr("twinkit.lesson.commands.os.replace", full)
+    failed = CliRunner().invoke(app, update)
+    assert isinstance(failed.exception, TwinError)
+    assert os.strerror(errno.ENOSPC) in str(failed.exception)
+    assert (tmp_path / "55-mine" / "fr.md").read_bytes() == work
+    assert sorted(p.name for p in (tmp_path / "55-mine").iterdir() if "partial" in p.name) == []
 
 
 # ---------------------------------------------------------------- nbgrader

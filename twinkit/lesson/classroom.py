@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from twinkit.lesson.build import read_copy
 from twinkit.lesson.desk import NOT_ATTEMPTED, NOT_YET, PASSED
 from twinkit.lesson.notebook import card, read, read_exercises, read_json
 from twinkit.lesson.slips import SLIPS
-from twinkit.lesson.trial import executed, verdicts
+from twinkit.lesson.trial import checks_of, executed, verdicts
 
 __all__ = ["ClassReport", "Grade", "class_report", "graded"]
 
@@ -168,7 +169,10 @@ class Grade:
 def graded(path: str | Path, lesson: str | Path, *, region: str) -> Grade:
     """Run a learner's notebook, offline, on a region that the learner has not worked on.
 
-    The cells that open and check are put back as they were, so that nothing but the answers counts.
+    The cells that open and check are put back as they were, results that were saved are cleared, and only what the
+    check cells return counts, up to an exercise's points. The notebook is still a program that runs in your account
+    and can do what you can, and an answer that rewrites the checks while it runs can pass them: grade where nothing
+    is lost, and read a copy that surprises you.
 
     Parameters
     ----------
@@ -186,9 +190,26 @@ def graded(path: str | Path, lesson: str | Path, *, region: str) -> Grade:
     locked = {c.id: c for c in made.cells if c.role == "check" or c.id in ("parameters", "open")}
     for cell in raw["cells"]:
         if cell["id"] in locked:
-            cell["source"], cell["metadata"] = locked[cell["id"]].source, locked[cell["id"]].metadata
+            kept = locked[cell["id"]]
+            cell["cell_type"], cell["source"], cell["metadata"] = kept.kind, kept.source, kept.metadata
+        if cell.get("cell_type") == "code":
+            # a run that stops early would leave what the learner saved
+            cell["outputs"], cell["execution_count"] = [], None
     outcome = executed(raw, name=path.name, place=made.folder.parent, region=region)
-    found = verdicts(outcome.notebook)
-    states = {name: found.get(name, {}).get("state", NOT_ATTEMPTED) for name in made.exercises}
-    points = sum(float(v["points"]) for name, v in found.items() if name in made.exercises)
+    found = verdicts(outcome.notebook, checks_of(made))
+    states = {name: _state(found.get(name)) for name in made.exercises}
+    points = sum(_points(found[name], e.points) for name, e in made.exercises.items() if name in found)
     return Grade(path.name, region, states, points, sum(e.points for e in made.exercises.values()), outcome.error)
+
+
+def _state(verdict: dict[str, Any] | None) -> str:
+    said = verdict.get("state") if verdict else NOT_ATTEMPTED
+    return said if said in STATES else NOT_YET
+
+
+def _points(verdict: dict[str, Any], most: float) -> float:
+    """What a verdict earns: nothing unless it passed, and never more than the exercise is worth."""
+    said = verdict.get("points")
+    if _state(verdict) != PASSED or isinstance(said, bool) or not isinstance(said, (int, float)):
+        return 0.0
+    return 0.0 if isinstance(said, float) and math.isnan(said) else float(min(max(said, 0.0), most))

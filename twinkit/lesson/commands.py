@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from twinkit.error import TwinError
 from twinkit.lesson.notebook import find_folder, lessons_in
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="Lessons: write, test, build, translate, hand out, collect.")
+class Commands(TyperGroup):
+    """The commands; a folder or file that cannot be read or written is one message, whichever of them met it."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # the reader of our output has gone, which typer ends quietly
+            raise
+        except OSError as fault:
+            raise TwinError(
+                "files and folders that this account may read and write",
+                found=fault.strerror or str(fault),
+                hint="choose another folder, or make room for it there",
+                where=str(fault.filename or ""),
+            ) from None
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, help="Lessons: write, test, build, translate, hand out, collect.")
 
 Names = Annotated[list[str] | None, typer.Argument(help="Lessons by name or folder; none for all.", show_default=False)]
 Place = Annotated[Path, typer.Option("--lessons", help="The folder of lessons.")]
@@ -97,7 +118,10 @@ def grade(
     place: Place = LESSONS,
     region: Annotated[str, typer.Option(help="A region that the learners have not seen.")] = "IR:Tabriz",
 ) -> None:
-    """Run learners' notebooks on another region and print what passes: autograding without nbgrader."""
+    """Run learners' notebooks on another region and print what passes: autograding without nbgrader.
+
+    This runs the learners' code in your account: it can do whatever you can. Use an account in which nothing is lost.
+    """
     from twinkit.lesson.classroom import graded
 
     for path in copies:
@@ -128,7 +152,13 @@ def translate(
     lesson = read(_chosen([name], place)[0])
     path = lesson.folder / f"{language}.md"
     old = read_translation(lesson.folder, language) if path.is_file() else None
-    path.write_text(template(lesson, language, old=old), encoding="utf-8")
+    # in one step: a translator's work is never half written
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(template(lesson, language, old=old), encoding="utf-8")
+        os.replace(partial, path)  # noqa: PTH105 - in one step
+    finally:
+        partial.unlink(missing_ok=True)
     redo = stale(lesson, old) if old else []
     typer.echo(f"{path}: written" + (f"; stale: {', '.join(redo)}" if redo else ""))
 

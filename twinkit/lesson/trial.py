@@ -29,11 +29,11 @@ from twinkit.lesson.translate import check as check_translation
 from twinkit.lesson.translate import missing, read_translation, stale
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from twinkit.lesson.notebook import LessonFolder
 
-__all__ = ["Finding", "Trial", "executed", "trial", "verdicts"]
+__all__ = ["Finding", "Trial", "checks_of", "executed", "trial", "verdicts"]
 
 MOST_MEMORY = 1000
 """A classroom laptop gives one lesson no more [MB]."""
@@ -287,15 +287,35 @@ def executed(notebook: Any, *, name: str, place: Path, **parameters: Any) -> Any
         return execute(json.dumps(notebook), parameters, name=name, folder=str(desk), environment=environment)
 
 
-def verdicts(text: str) -> dict[str, dict[str, Any]]:
-    """Exercise to its last verdict in an executed notebook."""
+def verdicts(text: str, checks: Mapping[str, str] | None = None) -> dict[str, dict[str, Any]]:
+    """Exercise to its verdict in an executed notebook, as its check cell returned it.
+
+    Parameters
+    ----------
+    text : str
+        The executed notebook.
+    checks : dict of cell id to exercise, optional
+        The lesson's check cells. For a notebook that somebody else wrote, give it: what another cell shows in the form
+        of a verdict is none. Without it the cells count that the notebook itself calls checks.
+    """
     found = {}
     for cell in json.loads(text)["cells"]:
+        about = cell.get("metadata", {}).get("twinkit", {})
+        own = about.get("exercise") if about.get("role") == "check" else None
+        exercise = own if checks is None else checks.get(cell.get("id"))
+        if not exercise:
+            continue
         for output in cell.get("outputs", []):
-            facts = output.get("data", {}).get(VERDICT)
-            if facts:
-                found[facts["exercise"]] = facts
+            # what the cell's last line gives; anything can be displayed on the way there
+            facts = output.get("data", {}).get(VERDICT) if output.get("output_type") == "execute_result" else None
+            if isinstance(facts, dict) and facts.get("exercise") == exercise:
+                found[exercise] = facts
     return found
+
+
+def checks_of(lesson: LessonFolder) -> dict[str, str]:
+    """The check cells of a lesson: id to exercise."""
+    return {c.id: c.exercise for c in lesson.cells if c.role == "check"}
 
 
 def _stopped(outcome: Any) -> str:
@@ -334,7 +354,7 @@ def _runs(lesson: LessonFolder, places: list[str], made: Trial) -> Iterator[Find
         if outcome.error:
             yield Finding("reference", _stopped(outcome), holds=False, region=region)
             continue
-        states = {k: v["state"] for k, v in verdicts(outcome.notebook).items()}
+        states = {k: v["state"] for k, v in verdicts(outcome.notebook, checks_of(lesson)).items()}
         open_ = [e for e in lesson.exercises if states.get(e) != PASSED]
         text = f"does not pass {', '.join(open_)}" if open_ else f"passes offline in {outcome.seconds:.0f} s"
         yield Finding("reference", text, not open_, region)
@@ -351,7 +371,7 @@ def _runs(lesson: LessonFolder, places: list[str], made: Trial) -> Iterator[Find
     if outcome.error:
         yield Finding("learner copy", f"an untouched copy stops: {_stopped(outcome)}", holds=False)
         return
-    states = {k: v["state"] for k, v in verdicts(outcome.notebook).items()}
+    states = {k: v["state"] for k, v in verdicts(outcome.notebook, checks_of(lesson)).items()}
     wrong = [e for e in lesson.exercises if states.get(e) != NOT_ATTEMPTED]
     text = (
         f"says something else in {', '.join(wrong)}" if wrong else "untouched, says 'not attempted' and raises nothing"
