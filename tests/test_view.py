@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import importlib.resources
 import io
 import string
@@ -347,3 +348,20 @@ def test_a_layer_of_two_origins_says_both(twin):
 def test_bad_input_is_one_message(twin, draw, words):
     with pytest.raises(TwinError, match=words):
         draw(twin["surface/ground_height"], twin)
+
+
+def test_a_dollar_in_a_name_is_no_formula():
+    name = r"$\nonsense{$"
+    table = xr.Dataset({"served": ("place", [0.5]), "population": ("place", [10.0]), "name": ("place", [name])})
+    assert name in view.worst_served(table, title=name).alt
+    assert view.map_of(surface(np.eye(3), "people"), title=name).png
+
+
+@pytest.mark.parametrize("name", ["<script>x</script>", "a|b\nc", "**b** _i_ [l](javascript:x)", "&lt;b&gt;", "`c`"])
+def test_plain_text_is_shown_as_it_is_in_markdown(name):
+    from markdown_it import MarkdownIt
+
+    page = MarkdownIt("commonmark").enable("table").render(f"> {view.plain(name)}")
+    assert page == f"<blockquote>\n<p>{html.escape(' '.join(name.split()))}</p>\n</blockquote>\n"
+    table = MarkdownIt("commonmark").enable("table").render(f"| a | b |\n|---|---|\n| {view.plain(name)} | 2 |")
+    assert table.count("<td>") == 2

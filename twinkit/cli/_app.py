@@ -211,10 +211,9 @@ def info(
         sizes = ", ".join(f"{d} {n:,}" for d, n in table.sizes.items()) + silent(twin, name)
         lines.append(shown(f"  {name:11} {sizes}: {', '.join(map(str, table.data_vars))}", line=True))
     # a line end within a source would make a second line, which nobody could tell from the first
-    lines += ["", "Where it comes from:"]
-    lines += [
-        f"  {shown(f'{name}  {kind:10} {source}', line=True)}" for name, _, kind, source in tk.view.layers(twin).rows
-    ]
+    rows = [tuple(shown(text, line=True) for text in row) for row in tk.view.layers(twin).rows]
+    wide = max((len(name) for name, *_ in rows), default=0)
+    lines += ["", "Where it comes from:", *(f"  {name:{wide}}  {kind:10} {says}" for name, _, kind, says in rows)]
     say("\n".join(lines))
 
 
@@ -357,8 +356,11 @@ def regression(
     update: Annotated[
         bool, typer.Option("--update", help="Keep the numbers of now, with the tolerances of before.")
     ] = False,
+    research: Annotated[
+        bool, typer.Option("--research", help="Without lessons: 'lesson test' compares their numbers as it runs them.")
+    ] = False,
 ) -> None:
-    """Run every notebook that has golden numbers and say which number changed.
+    """Run every notebook and lesson that has golden numbers and say which number changed.
 
     With --update and a name that has none yet, they are made from the notebook's own parameters.
 
@@ -368,7 +370,7 @@ def regression(
     from twinkit.cli._regression import regressions
 
     changed = 0
-    for name, found in regressions(golden, names or [], update=update):
+    for name, found in regressions(golden, names or [], update=update, research=research):
         say(f"{name}: {found!r}")
         changed += not found
     if changed:

@@ -51,7 +51,7 @@ class Verification:
         return not self.faults
 
     def __str__(self) -> str:
-        lines = [f"{self.path}: {self.commits} commits in {self.files} files"]
+        lines = [f"{self.path}: {self.commits} commit{'' if self.commits == 1 else 's'} in {self.files} files"]
         if self.faults:
             lines.append(f"{len(self.faults)} {'fault' if len(self.faults) == 1 else 'faults'}:")
             lines += [f"  {f}" for f in self.faults]
