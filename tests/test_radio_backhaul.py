@@ -58,14 +58,14 @@ def test_itur_has_the_same_coefficients_one_frequency_at_a_time():
 def test_rain_fade_is_itur_below_10_ghz(length, percent):
     with np.errstate(invalid="ignore"):  # itur takes a power of a negative logarithm and then leaves it out
         theirs = itu("itu530").rain_attenuation(46.0, 8.0, length, 8.0, 0.0, percent, tau=0, R001=60.0).value
-    ours = backhaul.rain_fade(length * 1e3, frequency=8e9, rain_rate=60, polarization="horizontal", time=percent)
+    ours = backhaul.rain_fade(length * 1e3, frequency=8e9, rain_rate=60, polarisation="horizontal", time=percent)
     assert ours == pytest.approx(float(theirs), rel=1e-9)
 
 
 def test_short_links_fade_less_than_long_ones():
     # below some hundred metres the distance factor of (32) turns negative; its limit of 2.5 is meant
     lengths = np.geomspace(1, 60e3, 200)
-    fades = backhaul.rain_fade(lengths, frequency=38e9, rain_rate=80, polarization="horizontal")
+    fades = backhaul.rain_fade(lengths, frequency=38e9, rain_rate=80, polarisation="horizontal")
     assert (np.diff(fades) > 0).all()
     assert fades[0] > 0
 
@@ -74,7 +74,7 @@ def test_short_links_fade_less_than_long_ones():
 def test_rain_fade_at_a_hundredth_is_itur_at_every_frequency(frequency):
     # the curve away from 0.01 % differs: itur reads log10(f/10)^0.8 as the power of the logarithm
     theirs = itu("itu530").rain_attenuation(46.0, 8.0, 5.0, frequency, 0.0, 0.01, tau=90, R001=40.0).value
-    ours = backhaul.rain_fade(5e3, frequency=frequency * 1e9, rain_rate=40, polarization="vertical", time=0.01)
+    ours = backhaul.rain_fade(5e3, frequency=frequency * 1e9, rain_rate=40, polarisation="vertical", time=0.01)
     assert ours == pytest.approx(float(theirs), rel=0.002)
 
 
@@ -83,11 +83,11 @@ def test_rain_fade_at_a_hundredth_is_itur_at_every_frequency(frequency):
     frequency=st.floats(5e9, 9e10),
     rate=st.floats(5, 150),
     percent=st.floats(0.0011, 0.99),
-    polarization=st.sampled_from(list(rain.TILT)),
+    polarisation=st.sampled_from(list(rain.TILT)),
 )
 @settings(max_examples=60, deadline=None)
-def test_outage_is_the_inverse_of_fade(length, frequency, rate, percent, polarization):
-    link = {"length": length, "frequency": frequency, "rain_rate": rate, "polarization": polarization}
+def test_outage_is_the_inverse_of_fade(length, frequency, rate, percent, polarisation):
+    link = {"length": length, "frequency": frequency, "rain_rate": rate, "polarisation": polarisation}
     margin = backhaul.rain_fade(time=percent, **link)
     if margin < 200:
         assert backhaul.rain_outage(margin, **link) == pytest.approx(percent, rel=1e-6)
@@ -96,7 +96,7 @@ def test_outage_is_the_inverse_of_fade(length, frequency, rate, percent, polariz
 @given(st.floats(0.1, 60), st.floats(1, 20), st.floats(5e9, 8e10), st.floats(1, 150), st.floats(1, 50))
 @settings(max_examples=60, deadline=None)
 def test_more_margin_never_fails_more_and_more_rain_never_less(margin, more, frequency, rate, wetter):
-    link = {"length": 5e3, "frequency": frequency, "polarization": "vertical"}
+    link = {"length": 5e3, "frequency": frequency, "polarisation": "vertical"}
     one = backhaul.rain_outage(margin, rain_rate=rate, **link)
     assert backhaul.rain_outage(margin + more, rain_rate=rate, **link) <= one
     assert backhaul.rain_outage(margin, rain_rate=rate + wetter, **link) >= one * (1 - 1e-9)
@@ -196,7 +196,7 @@ def test_availability_of_the_twins_links():
         length=4_400,
         frequency=23e9,
         rain_rate=climate.rain_rate((77.17 + 77.20) / 2, (31.10 + 31.13) / 2),
-        polarization="vertical",
+        polarisation="vertical",
     )
     assert float(held.sel(link="ab")) == pytest.approx(1 - by_hand / 100)
     margins = xr.DataArray([20.0, 30.0, 45.0], dims="link")
@@ -214,9 +214,9 @@ def test_the_stage_keeps_its_contract():
         lambda: rain.rain_coefficients(0.5e9, tilt=0),
         lambda: rain.rain_coefficients(23, tilt=0),
         lambda: rain.rain_attenuation_per_metre(-1, frequency=1e10, tilt=0),
-        lambda: backhaul.rain_fade(5e3, frequency=23e9, rain_rate=50, polarization="up"),
-        lambda: backhaul.rain_fade(5e3, frequency=23e9, rain_rate=50, polarization="vertical", time=5),
-        lambda: backhaul.rain_outage(-3, length=5e3, frequency=23e9, rain_rate=50, polarization="vertical"),
+        lambda: backhaul.rain_fade(5e3, frequency=23e9, rain_rate=50, polarisation="up"),
+        lambda: backhaul.rain_fade(5e3, frequency=23e9, rain_rate=50, polarisation="vertical", time=5),
+        lambda: backhaul.rain_outage(-3, length=5e3, frequency=23e9, rain_rate=50, polarisation="vertical"),
         lambda: backhaul.multipath_outage(10, occurrence=0, length=5e3),
         lambda: backhaul.multipath_outage(10, occurrence=1, length=5e3, latitude=120),
         lambda: backhaul.availability(town(), frequency=23, margin=30),

@@ -319,7 +319,7 @@ def hop(twin):
 def fade(twin, **choices):
     length, rate = hop(twin)
     return float(
-        radio.rain_fade(length, **{"frequency": BAND, "rain_rate": rate, "polarization": "vertical"} | choices)
+        radio.rain_fade(length, **{"frequency": BAND, "rain_rate": rate, "polarisation": "vertical"} | choices)
     )
 
 
@@ -333,7 +333,7 @@ def fade(twin, **choices):
     hints=[
         "tk.radio.rain_fade wants the length, the frequency, the rain rate, the polarisation and the share of time.",
         "The length is in `length`, the rain rate in `rate`; 0.01 % is written 0.01.",
-        'tk.radio.rain_fade(length, frequency=23e9, rain_rate=rate, polarization="vertical", time=0.01)',
+        'tk.radio.rain_fade(length, frequency=23e9, rain_rate=rate, polarisation="vertical", time=0.01)',
     ],
 )
 def rain(twin):
@@ -356,7 +356,7 @@ def nine_hours(twin):
 
 @rain.misconception("That is horizontal polarisation. Falling drops are flat, so vertical loses less: it is asked for.")
 def horizontal(twin):
-    return fade(twin, time=RARE, polarization="horizontal")
+    return fade(twin, time=RARE, polarisation="horizontal")
 
 
 # ---------------------------------------------------------------- a model of one's own

@@ -45,7 +45,7 @@ def antenna_pattern(file: str | Path, *, gain_unit: str | None = None) -> xr.Dat
     Dataset
         horizontal_loss (azimuth) and vertical_loss (depression) [dB] below the maximum, over 0 to 360 degree;
         attributes gain [dBi] and, where the file has them, name, make, frequency [Hz], electrical_tilt [degree],
-        polarization and comment.
+        polarisation and comment.
 
     Validity
     --------
@@ -101,7 +101,7 @@ def antenna_pattern(file: str | Path, *, gain_unit: str | None = None) -> xr.Dat
                 f"a {word} block", found="none in the file", hint="export both cuts of the antenna", where=str(path)
             )
     attributes: dict[str, Any] = {"gain": _gain(path, header, gain_unit), "units": "dB"}
-    for word, name in (("NAME", "name"), ("MAKE", "make"), ("POLARIZATION", "polarization"), ("COMMENT", "comment")):
+    for word, name in (("NAME", "name"), ("MAKE", "make"), ("POLARIZATION", "polarisation"), ("COMMENT", "comment")):
         if word in header:
             attributes[name] = header[word][1]
     attributes |= _optional(header)

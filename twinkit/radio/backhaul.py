@@ -92,7 +92,7 @@ _RAIN = {"frequency": (1e9, 100e9), "rain_rate": (0.0, 300.0)}
     rain_rate="mm/h",
     time="%",
 )
-def rain_fade(length: Any, *, frequency: Any, rain_rate: Any, polarization: str, time: Any = 0.01) -> Any:
+def rain_fade(length: Any, *, frequency: Any, rain_rate: Any, polarisation: str, time: Any = 0.01) -> Any:
     r"""Rain fade of a link that is exceeded for a share of an average year.
 
     .. math::
@@ -104,7 +104,7 @@ def rain_fade(length: Any, *, frequency: Any, rain_rate: Any, polarization: str,
     frequency : float, array or DataArray [Hz]
     rain_rate : float, array or DataArray [mm/h]
         Exceeded for 0.01 % of the year, from `twinkit.datasets.climate.rain_rate` for example.
-    polarization : {"horizontal", "vertical", "circular"}
+    polarisation : {"horizontal", "vertical", "circular"}
     time : float, array or DataArray [%]
 
     Returns
@@ -122,14 +122,14 @@ def rain_fade(length: Any, *, frequency: Any, rain_rate: Any, polarization: str,
 
     Examples
     --------
-    >>> rain_fade(5000, frequency=23e9, rain_rate=55, polarization="vertical", time=[0.1, 0.01]).round(1)
+    >>> rain_fade(5000, frequency=23e9, rain_rate=55, polarisation="vertical", time=[0.1, 0.01]).round(1)
     array([ 8.3, 22. ])
 
     References
     ----------
     ITU-R P.530-17, section 2.4.1, equations (32) to (35).
     """
-    return over(_fade, length, frequency, rain_rate, tilt_of(polarization), time)
+    return over(_fade, length, frequency, rain_rate, tilt_of(polarisation), time)
 
 
 @physics(
@@ -140,7 +140,7 @@ def rain_fade(length: Any, *, frequency: Any, rain_rate: Any, polarization: str,
     frequency="Hz",
     rain_rate="mm/h",
 )
-def rain_outage(margin: Any, *, length: Any, frequency: Any, rain_rate: Any, polarization: str) -> Any:
+def rain_outage(margin: Any, *, length: Any, frequency: Any, rain_rate: Any, polarisation: str) -> Any:
     r"""Share of an average year in which rain fades a link by more than its margin.
 
     .. math:: \log p = \frac{\sqrt{C_2^2 - 4 C_3 \log\left(M / (C_1 A_{0.01})\right)} - C_2}{2 C_3}
@@ -152,7 +152,7 @@ def rain_outage(margin: Any, *, length: Any, frequency: Any, rain_rate: Any, pol
     frequency : float, array or DataArray [Hz]
     rain_rate : float, array or DataArray [mm/h]
         Exceeded for 0.01 % of the year.
-    polarization : {"horizontal", "vertical", "circular"}
+    polarisation : {"horizontal", "vertical", "circular"}
 
     Returns
     -------
@@ -170,14 +170,14 @@ def rain_outage(margin: Any, *, length: Any, frequency: Any, rain_rate: Any, pol
 
     Examples
     --------
-    >>> rain_outage([10, 25, 40], length=5000, frequency=23e9, rain_rate=55, polarization="vertical").round(4)
+    >>> rain_outage([10, 25, 40], length=5000, frequency=23e9, rain_rate=55, polarisation="vertical").round(4)
     array([0.0683, 0.0069, 0.0014])
 
     References
     ----------
     ITU-R P.530-17, section 2.4.1, equation (34) solved for the percentage.
     """
-    return over(_rain_percent, margin, length, frequency, rain_rate, tilt_of(polarization))
+    return over(_rain_percent, margin, length, frequency, rain_rate, tilt_of(polarisation))
 
 
 # ---------------------------------------------------------------- multipath
@@ -415,7 +415,7 @@ def _itur(model: str) -> Any:
     gives=["availability"],
     computes=True,
 )
-def availability(twin: xr.DataTree, *, frequency: Any, margin: Any, polarization: str = "vertical") -> xr.DataArray:
+def availability(twin: xr.DataTree, *, frequency: Any, margin: Any, polarisation: str = "vertical") -> xr.DataArray:
     r"""Share of an average year in which each microwave link of the twin holds.
 
     .. math:: a = 1 - (p_\text{rain} + p_\text{multipath}) / 100
@@ -426,7 +426,7 @@ def availability(twin: xr.DataTree, *, frequency: Any, margin: Any, polarization
     frequency : float or DataArray (link) [Hz]
     margin : float or DataArray (link) [dB]
         Fade margin: what the received power lies above the threshold in clear air.
-    polarization : {"vertical", "horizontal", "circular"}
+    polarisation : {"vertical", "horizontal", "circular"}
 
     Returns
     -------
@@ -491,7 +491,7 @@ def availability(twin: xr.DataTree, *, frequency: Any, margin: Any, polarization
             length=length[w],
             frequency=f[w],
             rain_rate=climate.rain_rate(longitude[w], latitude[w]),
-            polarization=polarization,
+            polarisation=polarisation,
         )
         ground = [climate.topography(end["longitude"][w], end["latitude"][w]) for end in ends]
         gradient, rough = multipath_climate(longitude[w], latitude[w])

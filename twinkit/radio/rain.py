@@ -68,20 +68,20 @@ TILT = {"horizontal": 0.0, "vertical": 90.0, "circular": 45.0}
 VALID = {"frequency": (1e9, 1000e9), "elevation": (-90.0, 90.0), "tilt": (0.0, 90.0)}
 
 
-def tilt_of(polarization: str) -> float:
+def tilt_of(polarisation: str) -> float:
     """Tilt [degree] of the polarisation from the horizon: 0 horizontal, 90 vertical, 45 circular.
 
     >>> tilt_of("vertical")
     90.0
     """
     try:
-        return TILT[polarization]
+        return TILT[polarisation]
     except (KeyError, TypeError):
         raise TwinError(
-            f"a polarization among {', '.join(TILT)}",
-            found=repr(polarization),
+            f"a polarisation among {', '.join(TILT)}",
+            found=repr(polarisation),
             hint="choose one of them",
-            where="polarization",
+            where="polarisation",
         ) from None
 
 

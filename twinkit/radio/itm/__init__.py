@@ -228,9 +228,9 @@ def _deviates(percent: Any) -> np.ndarray:
 class _Choices:
     """The parameters that both functions share, checked once, and the run over one block of paths."""
 
-    def __init__(self, climate: str, polarization: str, variability: str, location: bool, situation: bool) -> None:
+    def __init__(self, climate: str, polarisation: str, variability: str, location: bool, situation: bool) -> None:
         self.climate = _chosen(climate, CLIMATES, "climate")
-        self.vertical = float(_chosen(polarization, ("horizontal", "vertical"), "polarization"))
+        self.vertical = float(_chosen(polarisation, ("horizontal", "vertical"), "polarisation"))
         self.variation = _chosen(variability, MODES, "variability") + 10 * (not location) + 20 * (not situation)
 
     def table(self, columns: list[Any], shape: tuple[int, ...]) -> np.ndarray:
@@ -348,7 +348,7 @@ def longley_rice(
     transmitter_height: Any,
     receiver_height: Any,
     climate: str,
-    polarization: str = "vertical",
+    polarisation: str = "vertical",
     refractivity: Any = 301.0,
     permittivity: Any = 15.0,
     conductivity: Any = 0.005,
@@ -375,7 +375,7 @@ def longley_rice(
         Of the antennas above the ground.
     climate : str
         One of `CLIMATES`.
-    polarization : {"vertical", "horizontal"}
+    polarisation : {"vertical", "horizontal"}
     refractivity : float or array [N-unit]
         At sea level; 301 is the model's average.
     permittivity, conductivity : float or array [1], [S/m]
@@ -422,7 +422,7 @@ def longley_rice(
     if spacing is None:
         heights, spacing = _even(heights)
     within(spacing, 1e-3, 1e6, name="spacing", unit="m")
-    choices = _Choices(climate, polarization, variability, location_varies, situation_varies)
+    choices = _Choices(climate, polarisation, variability, location_varies, situation_varies)
 
     def block(workers: int, raw: np.ndarray, step: Any, *columns: Any) -> np.ndarray:
         raw = np.asarray(raw)
@@ -481,7 +481,7 @@ def longley_rice_area(
     climate: str,
     transmitter_siting: str = "random",
     receiver_siting: str = "random",
-    polarization: str = "vertical",
+    polarisation: str = "vertical",
     refractivity: Any = 301.0,
     permittivity: Any = 15.0,
     conductivity: Any = 0.005,
@@ -510,7 +510,7 @@ def longley_rice_area(
         One of `CLIMATES`.
     transmitter_siting, receiver_siting : str
         One of `SITINGS`: how the place of the mast was chosen.
-    polarization, refractivity, permittivity, conductivity, time, location, situation, variability, location_varies,
+    polarisation, refractivity, permittivity, conductivity, time, location, situation, variability, location_varies,
     situation_varies, details
         As in `longley_rice`.
 
@@ -542,7 +542,7 @@ def longley_rice_area(
     ----------
     NTIA Report 82-100 (1982); Hufford, "The ITS Irregular Terrain Model, version 1.2.2: the algorithm" (1995).
     """
-    choices = _Choices(climate, polarization, variability, location_varies, situation_varies)
+    choices = _Choices(climate, polarisation, variability, location_varies, situation_varies)
     sitings = (
         float(_chosen(transmitter_siting, SITINGS, "transmitter_siting")),
         float(_chosen(receiver_siting, SITINGS, "receiver_siting")),
