@@ -14,6 +14,7 @@ from twinkit.lesson.notebook import find_folder, lessons_in
 
 __all__ = ["app"]
 
+
 class Commands(TyperGroup):
     """The commands; a folder or file that cannot be read or written is one message, whichever of them met it."""
 
