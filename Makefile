@@ -54,7 +54,7 @@ bench: $(STAMP)  ## every claim of speed, measured; writes docs/benchmarks.md
 
 lessons: $(STAMP)  ## all lessons and notebooks against their golden numbers, on three regions; the slow tests
 	$(BIN)/twinkit lesson test --all
-	$(BIN)/python -m twinkit regression
+	$(BIN)/python -m twinkit regression --research
 	$(BIN)/python -m pytest -m slow
 
 system:  ## the system programs that some tests use (apt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 from twinkit.cli._places import notebooks
@@ -40,17 +41,21 @@ def source_of(golden: Path) -> Path:
     )
 
 
-def regressions(folder: Path, names: list[str], *, update: bool) -> Iterator[tuple[str, Comparison]]:
+def regressions(
+    folder: Path, names: list[str], *, update: bool, research: bool = False
+) -> Iterator[tuple[str, Comparison]]:
     """Each golden file beside what its notebook finds now, with the parameters that stand in it.
 
     With `update` it is written anew; one that a name asks for and that is missing is made from the notebook's defaults.
+    With `research` and no names the lessons are left out: `twinkit lesson test` compares theirs with the runs it makes.
 
     Errors
     ------
     TwinError
-        No golden file of a name, a damaged one, a research notebook that has none, or a notebook that fails.
+        No golden file of a name, a damaged one, a research notebook or lesson that has none, one that fails.
     """
     from twinkit import study
+    from twinkit.lesson.golden import RELATIVE, missing
 
     files = {p.stem: p for p in sorted(folder.glob("*.json"))}
     for name in names:
@@ -74,10 +79,31 @@ def regressions(folder: Path, names: list[str], *, update: bool) -> Iterator[tup
                 hint=f"make them: twinkit regression {bare[0].removesuffix('.ipynb')} --update",
                 where=str(folder),
             )
+        lessons = notebooks().parent / "lessons"
+        lacking = missing(lessons, folder) if lessons.is_dir() else []
+        if lacking:
+            raise TwinError(
+                "golden numbers for every lesson and region",
+                found=f"no {', '.join(lacking)}",
+                hint=f"make them: twinkit lesson test {lacking[0].partition('.')[0]} --update",
+                where=str(folder),
+            )
     for name in names or files:
         path, source = files[name], source_of(files[name])
+        taught = source.name == "lesson.ipynb"
+        if taught and research and not names:
+            continue
+        if taught and not path.exists():  # its name alone does not give the region's
+            raise TwinError(
+                "golden numbers to renew",
+                found=f"no {path.name}",
+                hint=f"make them: twinkit lesson test {source.parent.name} --update",
+                where=str(folder),
+            )
         given: dict[str, Any] = dict(study.expected(path)["parameters"]) if path.exists() else {}
-        done = study.run(source, given, folder=source.parent)
+        # a lesson leaves the learner's report where it stands
+        with tempfile.TemporaryDirectory(prefix="twinkit-") as desk:
+            done = study.run(source, given, folder=desk if taught else source.parent)
         if update:
-            study.keep(done, path)
+            study.keep(done, path, relative=RELATIVE if taught else 1e-6)
         yield name, study.compare(done, path)

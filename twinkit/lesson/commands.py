@@ -49,6 +49,16 @@ def _chosen(names: list[str] | None, place: Path) -> list[Path]:
     return [place / n if (place / n / "exercises.py").is_file() else find_folder(n) for n in names]
 
 
+def _golden(given: Path | None, folder: Path, *, update: bool) -> Path | None:
+    """The folder of golden numbers: the one named, or that of the checkout in which a lesson lies."""
+    if given is None:
+        own = folder.resolve().parents[1] / "tests" / "golden"
+        return own if own.is_dir() else None
+    if not given.is_dir() and not update:
+        raise TwinError("a folder of golden numbers", found="no such folder", hint="tests/golden", where=str(given))
+    return given
+
+
 @app.command()
 def new(name: Annotated[str, typer.Argument(help="NN-word, e.g. 04-radio.")], place: Place = LESSONS) -> None:
     """Begin a lesson: a folder that already passes the test's format, to be filled."""
@@ -74,16 +84,30 @@ def try_(
     every: Annotated[bool, typer.Option("--all", help="All lessons of the folder.")] = False,
     region: Annotated[list[str] | None, typer.Option(help="Only here (may be given more than once).")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Without kernels: seconds instead of a minute.")] = False,
+    golden: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the golden numbers; a checkout's own by default.", show_default=False),
+    ] = None,
+    update: Annotated[bool, typer.Option("--update", help="Write the golden numbers anew from these runs.")] = False,
 ) -> None:
-    """Test lessons from every side: reference, untouched copy, wrong answers, objectives, links, minutes, memory."""
+    """Test lessons from every side: reference, numbers, untouched copy, wrong answers, links, minutes, memory."""
     from twinkit.lesson.trial import trial
 
     if not names and not every:
         raise TwinError("which lessons to test", found="none named", hint="twinkit lesson test 01-twin, or --all")
+    if update and quick:
+        raise TwinError("runs to take golden numbers from", found="--quick", hint="leave --quick out")
     failed = []
     for folder in _chosen(names, place):
         typer.echo(folder.name)
-        made = trial(folder, regions=region or (), kernels=not quick, told=lambda f: typer.echo(f"  {f}"))
+        made = trial(
+            folder,
+            regions=region or (),
+            kernels=not quick,
+            golden=_golden(golden, folder, update=update),
+            update=update,
+            told=lambda f: typer.echo(f"  {f}"),
+        )
         if not made.passed:
             failed.append(made.name)
     if failed:

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinkit.error import TwinError
-from twinkit.lesson import REGIONS
 from twinkit.lesson.bank import answers
 from twinkit.lesson.build import learner_notebook
 from twinkit.lesson.desk import NOT_ATTEMPTED, NOT_YET, PASSED, VERDICT, Lesson
+from twinkit.lesson.golden import file_of, held, places_of
 from twinkit.lesson.ground import ground
 from twinkit.lesson.notebook import card_text, lessons_in, read
 from twinkit.lesson.offline import offline
@@ -82,6 +82,8 @@ def trial(
     *,
     regions: Iterable[str] = (),
     kernels: bool = True,
+    golden: Path | None = None,
+    update: bool = False,
     told: Callable[[Finding], None] | None = None,
 ) -> Trial:
     """Test a lesson from every side.
@@ -94,6 +96,11 @@ def trial(
         Where; by default the card's, and at least `twinkit.lesson.REGIONS`.
     kernels : bool
         False leaves out what needs a kernel, for a quick look while writing.
+    golden : Path, optional
+        A folder of golden numbers: what the reference records on each region is held against them. A region that the
+        card names must have them; of any other one that has none, that is a remark.
+    update : bool
+        Write the golden numbers anew from these runs.
     told : function of a Finding, optional
         Called with each finding as it is made.
 
@@ -118,11 +125,11 @@ def trial(
     for look in (_graph, _links, _minutes, _sources, _translations):
         for finding in look(lesson):
             note(finding)
-    places = list(regions) or list(dict.fromkeys([*lesson.card.regions, *REGIONS]))
+    places = list(regions) or places_of(lesson.folder)
     for finding in _bank(lesson, places):
         note(finding)
     if kernels:
-        for finding in _runs(lesson, places, made):
+        for finding in _runs(lesson, places, made, golden=golden, update=update):
             note(finding)
     return made
 
@@ -344,12 +351,28 @@ def without_alt(text: str) -> list[str]:
     return found
 
 
-def _runs(lesson: LessonFolder, places: list[str], made: Trial) -> Iterator[Finding]:
+def _numbers(
+    lesson: LessonFolder, region: str, outcome: Any, given: dict[str, Any], golden: Path, update: bool
+) -> Finding:
+    """The numbers that a run recorded, against the golden ones."""
+    path = file_of(golden, lesson.name, region)
+    if not path.is_file() and not update and region not in places_of(lesson.folder):
+        return Finding("numbers", "no golden ones of this region", holds=None, region=region)
+    try:
+        found = held(lesson.folder, outcome, given, path, update=update)
+    except TwinError as fault:
+        again = f" Make it: twinkit lesson test {lesson.name} --update" if not path.is_file() else ""
+        return Finding("numbers", f"{fault}{again}", holds=False, region=region)
+    return Finding("numbers", repr(found), found.ok and bool(found.changes), region)
+
+
+def _runs(
+    lesson: LessonFolder, places: list[str], made: Trial, *, golden: Path | None, update: bool
+) -> Iterator[Finding]:
     reference = json.loads((lesson.folder / "lesson.ipynb").read_text(encoding="utf-8"))
     for region in places:
-        outcome = executed(
-            reference, name=f"{lesson.name}/lesson.ipynb", place=lesson.folder.parent, region=region, small=True
-        )
+        given: dict[str, Any] = {"region": region, "seed": 1, "small": True}
+        outcome = executed(reference, name=f"{lesson.name}/lesson.ipynb", place=lesson.folder.parent, **given)
         made.seconds[region], made.memory[region] = outcome.seconds, outcome.peak_memory / 1e6
         if outcome.error:
             yield Finding("reference", _stopped(outcome), holds=False, region=region)
@@ -358,6 +381,8 @@ def _runs(lesson: LessonFolder, places: list[str], made: Trial) -> Iterator[Find
         open_ = [e for e in lesson.exercises if states.get(e) != PASSED]
         text = f"does not pass {', '.join(open_)}" if open_ else f"passes offline in {outcome.seconds:.0f} s"
         yield Finding("reference", text, not open_, region)
+        if golden is not None:
+            yield _numbers(lesson, region, outcome, given, golden, update and not open_)
         bare = without_alt(outcome.notebook)
         if bare:
             yield Finding("alt text", f"missing for figures of {', '.join(bare)}", holds=False, region=region)

@@ -260,7 +260,8 @@ def _from_file(path: Path) -> tuple[dict[str, Any], str, Mapping[str, Any]]:
     values = recorded(path)
     whole = json.loads(path.read_text(encoding="utf-8"))
     if "cells" in whole:
-        return values, path.name, {}
+        # the folder of an executed copy does not say whose lesson it is
+        return values, "" if path.name == "lesson.ipynb" else path.name, {}
     return values, str(whole.get("notebook", path.name)), whole.get("parameters", {})
 
 

@@ -29,6 +29,7 @@ WORDS = {
     list: "a list",
     dict: "a mapping",
 }
+LESSON = "lesson.ipynb"
 
 
 class _Unknown:
@@ -53,7 +54,8 @@ class Source:
 
     @property
     def name(self) -> str:
-        return self.path.name
+        # every lesson's notebook is called so: its folder says which one it is
+        return f"{self.path.resolve().parent.name}/{LESSON}" if self.path.name == LESSON else self.path.name
 
     @property
     def digest(self) -> str:
