@@ -212,8 +212,12 @@ def _translations(lesson: LessonFolder) -> Iterator[Finding]:
         old, none = stale(lesson, translation), missing(lesson, translation)
         review = "" if translation.reviewed else ", not yet reviewed by a native speaker"
         if old or none:
-            text = f"{language}: stale {', '.join(old) or 'none'}; missing {', '.join(none) or 'none'}{review}"
-            yield Finding("translation", text, holds=None)
+            # cells by name; hints and diagnoses, which have a dot in their key, by number
+            cells, texts = [n for n in none if "." not in n], sum("." in n for n in none)
+            said = [f"stale {', '.join(old)}"] if old else []
+            said += [f"missing {', '.join(cells)}"] if cells else []
+            said += [f"{texts} hints and diagnoses still in English"] if texts else []
+            yield Finding("translation", f"{language}: {'; '.join(said)}{review}", holds=None)
         else:
             yield Finding("translation", f"{language}: complete and fresh{review}")
 
