@@ -277,11 +277,15 @@ GOOD = 'what = "w"\nsource = "s"\nlicence = "l"\nurl = "u"\nbytes = 1\n'
     [
         ("[a", "Expected ']'"),
         ('["a"]\nwhat = "w"\n', "wrong"),
-        ("a = 1\n", "wrong"),
+        ("a = 1\n", "1"),
         (f'["../a"]\n{GOOD}sha256 = "{"0" * 64}"\n', "../a"),
         (f'["/etc/passwd"]\n{GOOD}sha256 = "{"0" * 64}"\n', "/etc/passwd"),
         (f'["a"]\n{GOOD}sha256 = "{"0" * 63}"\n', "000"),
         (f'["a"]\n{GOOD}sha256 = "{"0" * 64}"\ncolour = "red"\n', "colour"),
+        (f'["a"]\n{GOOD.replace("1", chr(34) + "many" + chr(34))}sha256 = "{"0" * 64}"\n', "'many'"),
+        (f'["a"]\n{GOOD.replace("1", "true")}sha256 = "{"0" * 64}"\n', "True"),
+        (f'["a"]\n{GOOD.replace("1", "-1")}sha256 = "{"0" * 64}"\n', "-1"),
+        (f'["a"]\n{GOOD.replace(chr(34) + "u" + chr(34), "7")}sha256 = "{"0" * 64}"\n', "7"),
     ],
 )
 def test_a_registry_that_is_none(text, found, tmp_path):
@@ -296,3 +300,13 @@ def test_a_registry_that_is_none(text, found, tmp_path):
 def test_a_registry_that_does_not_exist(tmp_path):
     with pytest.raises(TwinError, match="no such file"):
         registry(tmp_path / "registry.toml")
+    with pytest.raises(TwinError, match="found a folder"):
+        registry(tmp_path)
+
+
+def test_a_registry_with_other_keys_says_what_to_do(tmp_path):
+    file = tmp_path / "registry.toml"
+    file.write_text('["a"]\nwhat = "w"\ncolour = "red"\n')
+    with pytest.raises(TwinError) as caught:
+        registry(file)
+    assert caught.value.hint == "add bytes, licence, sha256, source, url and remove colour"

@@ -88,6 +88,11 @@ def registry(path: str | Path | None = None) -> Registry:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise TwinError("a registry.toml", found="no such file", hint="check the path", where=str(file)) from None
+    except OSError as error:
+        said = "a folder" if file.is_dir() else error.strerror or str(error)
+        raise TwinError(
+            "a readable registry.toml", found=said, hint="give the path of the file itself", where=str(file)
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TwinError("a registry in TOML", found=str(error), hint="correct that line", where=str(file)) from None
     out = Registry()
@@ -97,14 +102,31 @@ def registry(path: str | Path | None = None) -> Registry:
             raise TwinError("a name like 'srtm3/N46E008.tif'", found=f"'{name}'", hint="use / and no ..", where=where)
         known = set(Entry.__dataclass_fields__) - {"name"}
         needed = known - {"commit", "doi"}
-        if not isinstance(row, dict) or needed - set(row) or set(row) - known:
-            wrong = sorted(needed ^ set(row)) if isinstance(row, dict) else [repr(row)]
+        if not isinstance(row, dict):
+            raise TwinError("a table of keys", found=f"{row!r}", hint=f'write ["{name}"], and keys below', where=where)
+        missing, strange = sorted(needed - set(row)), sorted(set(row) - known)
+        if missing or strange:
+            remedies = {"add": missing, "remove": strange}
             raise TwinError(
-                f"the keys {', '.join(sorted(needed))}",
-                found=f"wrong: {', '.join(wrong)}",
-                hint="see docs",
+                f"the keys {', '.join(sorted(needed))} (and commit, doi where there are)",
+                found=f"wrong: {', '.join(missing + strange)}",
+                hint=" and ".join(f"{do} {', '.join(keys)}" for do, keys in remedies.items() if keys),
                 where=where,
             )
+        for key, value in row.items():
+            whole = key == "bytes"
+            fits = (
+                isinstance(value, int) and not isinstance(value, bool) and value >= 0
+                if whole
+                else isinstance(value, str)
+            )
+            if not fits:
+                raise TwinError(
+                    f"{key} as {'a whole number from 0' if whole else 'text'}",
+                    found=repr(value),
+                    hint=f"write {key} = {'12345, without quotes' if whole else 'text in quotes'}",
+                    where=where,
+                )
         if not re.fullmatch("[0-9a-f]{64}", str(row["sha256"])):
             raise TwinError("a sha256 of 64 hex digits", found=repr(row["sha256"]), hint="sha256sum FILE", where=where)
         out[name] = Entry(name=name, **row)
