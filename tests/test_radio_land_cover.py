@@ -173,3 +173,22 @@ def test_files_that_are_no_maps(tmp_path):
     (tmp_path / "cut.tif").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(TwinError, match="readable"):
         land_cover(twin(*ZION), tmp_path / "cut.tif", classes=NLCD)
+
+
+@pytest.mark.parametrize("name", ["map.vrt", "map.tif"])
+def test_a_file_that_names_another_is_refused(tmp_path, name):
+    hidden = raster(tmp_path / "hidden.tif", np.full((80, 80), 41))
+    with rasterio.open(hidden) as source:
+        there = ", ".join(map(repr, source.transform.to_gdal()))
+    (tmp_path / name).write_text(
+        f"""<VRTDataset rasterXSize="80" rasterYSize="80"><SRS>EPSG:26912</SRS><GeoTransform>{there}</GeoTransform>
+        <VRTRasterBand dataType="Byte" band="1"><SimpleSource>
+        <SourceFilename relativeToVRT="0">{hidden}</SourceFilename><SourceBand>1</SourceBand>
+        </SimpleSource></VRTRasterBand></VRTDataset>"""
+    )
+    with rasterio.open(tmp_path / name) as source:  # GDAL would follow it
+        assert source.driver == "VRT"
+        assert (source.read(1) == 41).all()
+    with pytest.raises(TwinError, match="a readable GeoTIFF") as caught:
+        land_cover(twin(*ZION), tmp_path / name, classes=NLCD)
+    assert "gdal_translate" in caught.value.hint

@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 from scipy import ndimage
 
+from twinkit.datasets.geotiff import opened
 from twinkit.error import TwinError
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def _geotiff(file: Path, bounds: tuple[float, float, float, float] | None) -> xr
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-            with rasterio.Env(GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"), rasterio.open(file, driver="GTiff") as source:
+            with opened(file) as source:
                 t = source.transform
                 if source.crs is None or t.b or t.d or t.e >= 0 or t.a <= 0:
                     raise TwinError(

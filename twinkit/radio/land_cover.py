@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from twinkit.contract import contract
+from twinkit.datasets.geotiff import opened
 from twinkit.error import TwinError
 from twinkit.twin import axis
 
@@ -88,7 +89,7 @@ def land_cover(
     ----------
     twin : DataTree
     file : path
-        A raster with one band of codes (GeoTIFF).
+        A GeoTIFF with one band of codes; what stands in files beside it is not read.
     classes : mapping of int to int
         Code of the map to clutter class 0 to 5: `NLCD`, `NLCD_GROUPS`, `WORLDCOVER`, or yours.
     heights : mapping of int to float [m]
@@ -209,14 +210,17 @@ def _opened(path: Path, crs: str | None) -> _Map:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-            with rasterio.open(path) as raster:
+            with opened(path) as raster:
                 bands, kind, shape = raster.count, np.dtype(raster.dtypes[0]), raster.shape
                 inverse, bounds, nodata = tuple(~raster.transform)[:6], raster.bounds, raster.nodata
                 stated = None if raster.crs is None else raster.crs.to_wkt()
                 guess = None if raster.crs is None else raster.crs.to_string()
     except (rasterio.errors.RasterioError, OSError, ValueError) as error:
         raise TwinError(
-            "a readable raster", found=str(error).splitlines()[0], hint="download it again", where=str(path)
+            "a readable GeoTIFF",
+            found=str(error).splitlines()[0],
+            hint="download it again; another format: gdal_translate -of GTiff IN OUT",
+            where=str(path),
         ) from None
     if bands != 1 or kind.kind not in "iu":
         raise TwinError(
@@ -322,14 +326,14 @@ def _known_codes(source: _Map, table: np.ndarray) -> None:
 
 
 def _codes(source: _Map, **choices: Any) -> np.ndarray:
-    import rasterio
+    import rasterio.errors
 
     try:
-        with rasterio.open(source.path) as raster:
+        with opened(source.path) as raster:
             return np.asarray(raster.read(1, **choices))
     except (rasterio.errors.RasterioError, OSError) as error:
         raise TwinError(
-            "a readable raster", found=str(error).splitlines()[0], hint="download it again", where=source.path
+            "a readable GeoTIFF", found=str(error).splitlines()[0], hint="download it again", where=source.path
         ) from None
 
 
