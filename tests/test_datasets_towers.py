@@ -307,6 +307,33 @@ def test_a_bomb_in_a_small_archive_is_not_read_to_its_end(tmp_path, monkeypatch)
         towers.read(file)
 
 
+def test_a_bomb_of_geojson_is_refused_before_it_is_parsed(tmp_path, monkeypatch):
+    def parsed(*_):
+        raise AssertionError("the bomb was parsed")
+
+    monkeypatch.setattr(towers.json, "loads", parsed)
+    file = tmp_path / "towers.geojson.gz"
+    # members of an archive follow each other: 300 MB of blanks in 0.3 MB
+    blanks = gzip.compress(b" " * 10_000_000)
+    file.write_bytes(gzip.compress(b'{"type": "FeatureCollection", "features": [') + 30 * blanks)
+    assert file.stat().st_size < 1_000_000
+    with pytest.raises(TwinError, match="at most 256 MB of GeoJSON; found more") as caught:
+        towers.read(file)
+    assert "towers.geojson.gz" in caught.value.where
+
+
+def test_geojson_of_just_the_greatest_length_is_read(tmp_path, monkeypatch):
+    feature = '{"type": "Feature", "geometry": {"type": "Point", "coordinates": [77.1, 31.1]}, "properties": {}}'
+    text = '{"type": "FeatureCollection", "features": [' + feature + "]}"
+    file = tmp_path / "towers.geojson"
+    file.write_text(text)
+    monkeypatch.setattr(towers, "LONGEST_GEOJSON", len(text))
+    assert towers.read(file).sizes["cell"] == 1
+    monkeypatch.setattr(towers, "LONGEST_GEOJSON", len(text) - 1)
+    with pytest.raises(TwinError, match="of GeoJSON"):
+        towers.read(file)
+
+
 # ---------------------------------------------------------------- whatever comes
 
 

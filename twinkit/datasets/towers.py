@@ -75,6 +75,8 @@ TOLERATED = 0.05
 """Share of rows that may be without a position; with more the file is another thing than its header says."""
 LONGEST = 4 << 30
 """Bytes of text that are read: more is a bomb in a small archive."""
+LONGEST_GEOJSON = 256 << 20
+"""Letters of GeoJSON, which is parsed in one piece and takes several times its length of memory."""
 ABROAD = 25_000.0
 """A point is outside a country where the nearest settlement is another country's and its own are so far away [m]."""
 
@@ -165,7 +167,15 @@ def read(path: str | Path, *, country: str | None = None) -> xr.Dataset:
         if not start:
             raise TwinError("a tower register", found="an empty file", hint="download it again", where=str(file))
         if start == "{":
-            _read_geojson(start + text.read(LONGEST), file, rows)
+            whole = start + text.read(LONGEST_GEOJSON)
+            if len(whole) > LONGEST_GEOJSON:
+                raise TwinError(
+                    f"at most {LONGEST_GEOJSON >> 20} MB of GeoJSON",
+                    found="more",
+                    hint="save it as CSV, which is read line by line, or cut it to a region",
+                    where=str(file),
+                )
+            _read_geojson(whole, file, rows)
         else:
             _read_csv(_lines(start, text), file, rows)
     _judge(rows, file)
