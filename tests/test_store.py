@@ -376,10 +376,10 @@ def test_open_as_of_a_moment_a_tag_a_branch_a_head(three):
     assert height(path, as_of="2999-01-01") == 32
     assert height(path, commit=done[0].head) == 30
     assert height(path, commit=done[0].head[:8] + "…") == 30
-    tk.tag(path, "paper-2026", from_=done[1].head)
+    tk.tag(path, "paper-2026", start=done[1].head)
     assert height(path, tag="paper-2026") == 31
     assert tk.store.tags(path) == {"paper-2026": done[1].head}
-    tk.branch(path, "what-if.no-diesel", from_="paper-2026")
+    tk.branch(path, "what-if.no-diesel", start="paper-2026")
     tk.save(twin_of(sites=sites(50.0)), path, branch="what-if.no-diesel", message="higher")
     assert height(path, branch="what-if.no-diesel") == 50
     assert height(path) == 32
@@ -411,7 +411,7 @@ def test_as_of_is_right_whatever_the_index_says(three, harm):
     last = tk.save(twin_of(sites=sites(33.0)), path, message="height 33")
     assert [height(path, as_of=c.when) for c in [*done, last]] == [30, 31, 32, 33]
     assert len(tk.history(path)) == 4
-    (path / lock.MARK).write_text('{"act":"save"}')  # after an interruption it is made anew
+    lock.begin(path, act="save", reference="branch.main", parent=last.id)  # after an interruption it is made anew
     assert tk.verify(path, head=last.head)
     assert index.line(path, last.id) is not None
 
@@ -638,7 +638,7 @@ def test_names_that_do_not_exist_or_are_taken(three):
         (lambda: tk.tag(path, "paper-1"), "not taken"),
         (lambda: tk.branch(path, "what/if"), "letters, digits"),
         (lambda: tk.branch(path, ""), "letters, digits"),
-        (lambda: tk.branch(path, "b", from_="v3"), "a branch, a tag or a head"),
+        (lambda: tk.branch(path, "b", start="v3"), "a branch, a tag or a head"),
         (lambda: tk.diff(tk.open(path), None), "two twins"),
         (lambda: tk.verify(path, head="12"), "at least 8 digits"),
         (lambda: tk.open(path.with_name("b.twin")), "did you mean 'a.twin'"),

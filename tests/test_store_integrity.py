@@ -225,8 +225,8 @@ def test_a_commit_that_twinkit_did_not_make_is_named(path):
 
 def test_expiry_wins_space_and_keeps_the_chain(path):
     done = [tk.save(twin_of(h, pixels=300), path, message=f"height {h}") for h in range(30, 36)]
-    tk.tag(path, "keep", from_=done[1].head)
-    tk.branch(path, "other", from_=done[2].head)
+    tk.tag(path, "keep", start=done[1].head)
+    tk.branch(path, "other", start=done[2].head)
     size = sum(f.stat().st_size for f in files(path))
     gone = tk.store.expire(path, before=done[4].when)
     assert {c.head for c in gone} == {done[0].head, done[3].head}

@@ -79,7 +79,8 @@ def extend(twin: xr.DataTree, /, **nodes: xr.Dataset | xr.DataArray) -> xr.DataT
     Errors
     ------
     TwinError
-        Not a labelled array, a DataArray without a name, or a variable in another unit than the vocabulary's.
+        Not a labelled array, a DataArray without a name, a name with a slash, or a variable in another unit than the
+        vocabulary's.
 
     Examples
     --------
@@ -100,6 +101,14 @@ def extend(twin: xr.DataTree, /, **nodes: xr.Dataset | xr.DataArray) -> xr.DataT
                 hint="name it: array.rename('load'), or give a Dataset",
                 where=node,
             )
+        for name in [*new.variables, *new.dims]:
+            if "/" in str(name):
+                raise TwinError(
+                    "a variable or dim name without '/'",
+                    found=f"'{name}'",
+                    hint="a slash stands between node and variable: rename it",
+                    where=node,
+                )
         new = _stamped(new, node)
         old = whole.get(node)
         if old is None or not _same_index(old, new):

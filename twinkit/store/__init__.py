@@ -17,7 +17,7 @@ import os
 import shutil
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
@@ -26,8 +26,10 @@ from twinkit.error import TwinError, close_to
 from twinkit.store import blocks, index, lock, record, repository, tree
 from twinkit.store import commit as _commit
 from twinkit.store import horizon as _horizon
+from twinkit.store import name as _fit
 from twinkit.store.check import Verification, verify
 from twinkit.store.difference import Difference, diff
+from twinkit.store.shown import quoted, shown
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -70,6 +72,8 @@ class Commit:
     author, message : str
     changed : list of str
         Nodes that the commit changed.
+    note : str
+        What to know beside, as that nothing differed and no commit was made.
     """
 
     head: str
@@ -78,11 +82,12 @@ class Commit:
     author: str
     message: str
     changed: list[str] = field(default_factory=list)
+    note: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        return (
-            f"{self.head[:12]}  {self.when:%Y-%m-%d %H:%M:%S}  {self.author}: {self.message} ({_nodes(self.changed)})"
-        )
+        why = f"{shown(self.author)}: {shown(self.message)} ({_nodes(self.changed)})"
+        note = f"\n  note: {shown(self.note)}" if self.note else ""
+        return f"{self.head[:12]}  {self.when:%Y-%m-%d %H:%M:%S}  {why}{note}"
 
 
 class History(tuple[Commit, ...]):
@@ -92,7 +97,7 @@ class History(tuple[Commit, ...]):
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [
-            (c.head[:12], f"{c.when:%Y-%m-%d %H:%M:%S}", c.author, c.message.partition("\n")[0], _nodes(c.changed))
+            (c.head[:12], f"{c.when:%Y-%m-%d %H:%M:%S}", shown(c.author), _first_line(c.message), _nodes(c.changed))
             for c in self
         ]
 
@@ -112,7 +117,12 @@ class History(tuple[Commit, ...]):
 
 
 def _nodes(changed: list[str]) -> str:
-    return ", ".join("attributes" if n == "/" else n for n in changed)
+    return ", ".join("attributes" if n == "/" else shown(n) for n in changed)
+
+
+def _first_line(message: str) -> str:
+    first, _, more = message.strip().partition("\n")
+    return shown(first) + (" ..." if more else "")
 
 
 def _public(row: index.Row) -> Commit:
@@ -267,13 +277,14 @@ def save(twin: xr.DataTree, path: Path, *, message: str, branch: str = "main", a
     Returns
     -------
     Commit
-        Its ``head`` is worth keeping elsewhere. Where nothing differs, the newest commit, and no new one is made.
+        Its ``head`` is worth keeping elsewhere. Where nothing differs from the newest commit, no new one is made and
+        `message` is not kept: the newest commit comes back with a ``note`` that says so.
 
     Errors
     ------
     TwinError
-        No twin, a value or attribute that cannot be stored, another writer at work, a full disk. The store is then
-        as it was.
+        No twin, a value or attribute that cannot be stored, another writer at work, a full disk, a branch or a newest
+        commit that does not match its seal and its record. The store is then as it was.
 
     Examples
     --------
@@ -384,7 +395,8 @@ def _committed(root: pathlib.Path, branch: str, message: str, author: str, chang
         changed, nodes, values = change(group, info.metadata)
         row = repository.row(info)
         if row is not None and not changed:
-            return _public(row)
+            unused = "" if message == row.message else f", and the message {quoted(message)} is not kept"
+            return replace(_public(row), note=f"nothing differs from this commit: no new one was made{unused}")
         row = _commit.commit(
             root,
             repo,
@@ -405,7 +417,7 @@ def _first(root: pathlib.Path, branch: str, message: str, author: str, change: A
     if branch != "main":
         raise TwinError(
             "the branch 'main' in a new store",
-            found=f"'{branch}'",
+            found=quoted(branch),
             hint="save without branch, then tk.branch(path, name)",
         )
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
@@ -430,6 +442,11 @@ def _first(root: pathlib.Path, branch: str, message: str, author: str, change: A
             made = _committed(draft, branch, message, author, change, act="save")
             record.write(draft / record.IDENTITY, {"engine": "icechunk 1", "format": repository.FORMAT})
             _into_place(draft, root)
+    except TwinError as fault:
+        # The draft is nothing that the user knows, or could find afterwards.
+        said = {k: getattr(fault, k).replace(str(draft), str(root)) for k in ("expected", "found", "hint", "where")}
+        shutil.rmtree(draft, ignore_errors=True)
+        raise TwinError(**said) from None
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
@@ -458,15 +475,16 @@ def _sweep(root: pathlib.Path) -> None:
                     shutil.rmtree(draft, ignore_errors=True)
 
 
-def branch(path: Path, name: str, *, from_: str | None = None) -> Commit:
+def branch(path: Path, name: str, *, start: str | None = None) -> Commit:
     """A what-if that is kept: a second line of commits that starts at an existing one.
 
     Parameters
     ----------
     path : str or Path
     name : str
-        Letters, digits, dots, hyphens and underscores, e.g. ``"what-if.no-diesel"``; no slash.
-    from_ : str, optional
+        Letters, digits, dots, hyphens and underscores, e.g. ``"what-if.no-diesel"``; no hyphen at the front, no name
+        of a tag, and none that Git or Windows keep for themselves ("HEAD", "con").
+    start : str, optional
         Branch, tag or head at which it starts; left out, the newest commit of ``main``.
 
     Returns
@@ -488,17 +506,17 @@ def branch(path: Path, name: str, *, from_: str | None = None) -> Commit:
     >>> sorted(branches(path))
     ['main', 'what-if.no-diesel']
     """
-    return _name(path, name, from_, "branch")
+    return _name(path, name, start, "branch")
 
 
-def tag(path: Path, name: str, *, from_: str | None = None) -> Commit:
+def tag(path: Path, name: str, *, start: str | None = None) -> Commit:
     """A lasting name for one commit, such as ``"paper-2026"``; it cannot be moved.
 
     Parameters
     ----------
     path : str or Path
     name : str
-    from_ : str, optional
+    start : str, optional
         Branch, tag or head that it names; left out, the newest commit of ``main``.
 
     Errors
@@ -514,27 +532,20 @@ def tag(path: Path, name: str, *, from_: str | None = None) -> Commit:
     >>> tag(path, "paper-2026").head == tags(path)["paper-2026"] == done.head
     True
     """
-    return _name(path, name, from_, "tag")
+    return _name(path, name, start, "tag")
 
 
 def _name(path: Path, name: str, start: str | None, word: str) -> Commit:
-    fit = isinstance(name, str) and name and all(c.isalnum() or c in ".-_" for c in name) and name.strip(".") == name
-    if not fit or not name.isascii() or len(name) > 100:
-        raise TwinError(
-            f"a {word} name of letters, digits, dots, hyphens and underscores",
-            found=repr(name),
-            hint="write it like 'what-if.no-diesel'",
-        )
+    _fit.fit(name, word)
     root = repository.located(path)
     with _commit.changing(root, act=word, reference=f"{word}.{name}") as repo:
         heads = repository.heads(repo, root)
-        if f"{word}.{name}" in heads:
-            hint = f"open it with {word}='{name}'" if word == "branch" else "choose another name"
-            raise TwinError(f"a {word} name that is not taken", found=f"'{name}'", hint=hint, where=str(root))
+        _fit.free(name, word, heads, where=str(root))
         at = _start(repo, root, heads, start)
         row = repository.row(repo.lookup_snapshot(at))
         if row is None:
             raise TwinError("a commit that twinkit made", found=at, hint="save first", where=str(root))
+        _commit.vouched(root, repo, at)
         (repo.create_tag if word == "tag" else repo.create_branch)(name, at)
         _commit.settle(root, [f"refs/{word}.{name}/ref.json"])
     return _public(row)
@@ -552,9 +563,9 @@ def _start(repo: Any, root: pathlib.Path, heads: dict[str, str], start: str | No
         near = close_to(start, [n.partition(".")[2] for n in heads])
         raise TwinError(
             "a branch, a tag or a head of this store",
-            found=f"'{start}'",
+            found=quoted(start),
             hint=f"did you mean {near}?" if near else "tk.history(path) and tk.store.branches(path) list them",
-            where="from_",
+            where="start",
         ) from None
 
 

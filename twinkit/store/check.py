@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pathlib
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from twinkit.error import TwinError
 from twinkit.store import commit, digest, index, lock, record, repository
+from twinkit.store.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +35,7 @@ class Verification:
     notes : list of str
         What is no fault but worth knowing.
     commits, files : int
-        How many were checked.
+        How many there are; where the history cannot be read, commits are those that have a record.
     heads : dict
         Branch or tag to its head; worth keeping elsewhere.
     """
@@ -54,10 +54,10 @@ class Verification:
         lines = [f"{self.path}: {self.commits} commit{'' if self.commits == 1 else 's'} in {self.files} files"]
         if self.faults:
             lines.append(f"{len(self.faults)} {'fault' if len(self.faults) == 1 else 'faults'}:")
-            lines += [f"  {f}" for f in self.faults]
+            lines += [f"  {shown(f)}" for f in self.faults]
         else:
             lines.append("nothing altered, nothing missing, nothing added")
-        lines += [f"  note: {n}" for n in self.notes]
+        lines += [f"  note: {shown(n)}" for n in self.notes]
         lines += [f"  {name.replace('.', ' ', 1)} {head}" for name, head in self.heads.items()]
         return "\n".join(lines)
 
@@ -111,16 +111,22 @@ def verify(path: str | os.PathLike[str], *, head: str | None = None, thorough: b
     except TwinError as fault:
         if not (root / "twinkit").is_dir() or "format" in fault.expected:
             raise
-        return Verification(str(root), [f"{record.IDENTITY} was altered or is missing"])
+        known = set(record.records(root)) - {repository.ROOT}
+        return Verification(str(root), [f"{record.IDENTITY} was altered or is missing"], commits=len(known))
     try:
         with lock.hold(root):
             if lock.interrupted(root) == {}:
                 faults.append(f"{lock.MARK} was altered")
-            elif commit.recover(root):
-                notes.append("a save was interrupted; what it left behind was tidied up")
+            else:
+                try:
+                    with repository.engine(root):
+                        if commit.recover(root):
+                            notes.append("a save was interrupted; what it left behind was tidied up")
+                except TwinError as fault:
+                    notes.append(f"a save was interrupted and what it left behind was not tidied up: {fault.found}")
             return checked(root, faults, notes, head=head, thorough=thorough)
     except TwinError as fault:
-        if "written" not in fault.expected:
+        if fault.expected != lock.WRITABLE:
             raise
         notes.append("the folder cannot be written: what an interrupted save may have left was not tidied up")
         return checked(root, faults, notes, head=head, thorough=thorough)
@@ -138,15 +144,21 @@ def checked(
     """What `verify` does once the lock is held; without `values`, only files, commits and branches are checked."""
     faults, notes = list(faults), list(notes)
     references = _references(root, faults)
-    records, files = _files(root, faults)
-    told: dict[str, Any] = {}
+    records, altered, strays, files = _files(root, faults)
+    missing: list[str] = []
+    told: dict[str, Any] | None = {}
     rows: dict[str, Row] = {}
     heads: dict[str, str] = {}
     try:
         repo = repository.reader(root)
         shown = commit.history(repo, root)
-        with contextlib.suppress(record.Damaged):
+        missing = sorted(f"{record.RECORDS}/{c}.json" for c in set(shown) - set(records))
+        missing = [name for name in missing if name not in altered]
+        faults += [f"{name} is missing: its commit's files are not vouched for" for name in missing]
+        try:
             told = record.horizon(root)["commits"]
+        except record.Damaged:
+            told = None
         rows = _chain(shown, records, told, faults)
         heads = {name: rows[at].head for name, at in sorted(references.items()) if at in rows}
         newest = set(references.values()) - {repository.ROOT}
@@ -165,6 +177,9 @@ def checked(
         faults.append(f"the history cannot be read: {fault.found}")
     except Exception as fault:  # noqa: BLE001 - a damaged store must end in a finding, whatever the engine raises
         faults.append(f"the history cannot be read: {str(fault).strip().partition(chr(10))[0]}")
+    commits = len(rows) or len(set(record.records(root)) - {repository.ROOT})
+    faults += _stray(strays, altered + missing, notes)
+    told = told or {}
     if head is not None:
         wanted = str(head).rstrip("….").lower()
         if len(wanted) < 8:
@@ -175,7 +190,7 @@ def checked(
             faults.append(
                 f"head {wanted[:12]} is in no branch: newest commits were dropped, or the history was rewritten"
             )
-    return Verification(str(root), faults, notes, len(rows), files, heads)
+    return Verification(str(root), list(dict.fromkeys(faults)), notes, commits, files, heads)
 
 
 def _short(row: Row) -> str:
@@ -213,10 +228,23 @@ def _references(root: pathlib.Path, faults: list[str]) -> dict[str, str]:
     return now
 
 
-def _files(root: pathlib.Path, faults: list[str]) -> tuple[dict[str, dict[str, Any]], int]:
-    """Every file against its digest; what no record knows is named. Gives the records and the number of files."""
+def _stray(strays: list[str], lost: list[str], notes: list[str]) -> list[str]:
+    """Files that no record knows: each is a fault, unless a record is lost that may have known them.
+
+    Then the record is what was altered, and the files are no more than a note.
+    """
+    folders = tuple(f"{f}/" for f in record.FOLDERS)
+    claimed = [s for s in strays if lost and (s.startswith(folders) or s == "config.yaml")]
+    if claimed:
+        count = "1 file" if len(claimed) == 1 else f"{len(claimed)} files"
+        notes.append(f"{count} that no record knows may be of {' or '.join(lost)}, or may be strangers")
+    return [f"{name} belongs to no commit" for name in strays if name not in claimed]
+
+
+def _files(root: pathlib.Path, faults: list[str]) -> tuple[dict[str, dict[str, Any]], list[str], list[str], int]:
+    """Every file against its digest. Gives records, altered ones, files that no record knows, and the number of all."""
     records, expected, altered = record.listed(root)
-    faults += [f"{name} was altered" for name in altered]
+    faults += [f"{name} was altered: the files that it lists are not vouched for" for name in altered]
     faults += [
         f"{record.RECORDS}/{c}.json is the record of another commit" for c, r in records.items() if r["commit"] != c
     ]
@@ -230,8 +258,7 @@ def _files(root: pathlib.Path, faults: list[str]) -> tuple[dict[str, dict[str, A
     ours = {record.IDENTITY, record.SEAL, record.HORIZON, index.INDEX, lock.LOCK, lock.MARK}
     ours |= {f"{record.RECORDS}/{p.name}" for p in record.records(root).values()}
     ours |= {f"refs/{name}/ref.json" for name in record.references(root)}
-    faults += [f"{name} belongs to no commit" for name in sorted(there - set(expected) - ours)]
-    return records, len(there)
+    return records, altered, sorted(there - set(expected) - ours), len(there)
 
 
 def _below(root: pathlib.Path) -> Iterable[pathlib.Path]:
@@ -248,15 +275,11 @@ def _line(shown: dict[str, Any], start: str) -> Iterable[str]:
 
 
 def _chain(
-    shown: dict[str, Any], records: dict[str, dict[str, Any]], told: dict[str, Any], faults: list[str]
+    shown: dict[str, Any], records: dict[str, dict[str, Any]], told: dict[str, Any] | None, faults: list[str]
 ) -> dict[str, Row]:
     """Every commit against its own digests and against its parent, beyond the horizon too."""
     rows: dict[str, Row] = {}
     for commit_id, info in shown.items():
-        if commit_id not in records:
-            faults.append(
-                f"{record.RECORDS}/{commit_id}.json is missing or altered: its commit's files are not vouched for"
-            )
         if commit_id == repository.ROOT:
             continue
         row = repository.row(info)
@@ -264,13 +287,15 @@ def _chain(
             faults.append(f"commit {commit_id} ('{info.message[:40]}') was not made by twinkit: it carries no digests")
             continue
         rows[commit_id] = row
-    for head, said in told.items():
-        if digest.head(**said) != head or (said["parent"] and said["parent"] not in told):
+    expired = told or {}
+    for head, said in expired.items():
+        if digest.head(**said) != head or (said["parent"] and said["parent"] not in expired):
             faults.append(f"{record.HORIZON}: expired commit {head[:12]} was rewritten")
     for commit_id, row in rows.items():
         said = {"message": row.message, **{k: shown[commit_id].metadata[k] for k in SEALED}}
         parent = rows[row.parent].head if row.parent in rows else ""
-        if said["parent"] != parent and not (not parent and said["parent"] in told):
+        # Behind a damaged horizon nothing can be followed, which is its fault and not the commit's.
+        if said["parent"] != parent and not (not parent and (told is None or said["parent"] in expired)):
             faults.append(f"commit {_short(row)} does not follow the commit before it")
         if digest.head(**said) != row.head:
             faults.append(f"commit {_short(row)}: its message, author, time or content was rewritten")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from concurrent.futures import Future
 
-__all__ = ["changing", "check_text", "commit", "content_faults", "history", "keep", "recover", "settle"]
+__all__ = ["changing", "check_text", "commit", "content_faults", "history", "keep", "recover", "settle", "vouched"]
 
 
 # ---------------------------------------------------------------- commits
@@ -35,10 +35,20 @@ def changing(root: pathlib.Path, **what: str) -> Iterator[Any]:
     root : Path
     **what : str
         For the mark: the act, the reference that moves ("branch.main").
+
+    Errors
+    ------
+    TwinError
+        Another writer; a reference that does not stand where it was sealed, or on a commit that its record does not
+        vouch for: a change would seal anew what `verify` must still find.
     """
     with lock.hold(root):
         recover(root)
+        _sealed(root, what["reference"])
         repo = repository.reader(root)
+        at = _reference(root, what["reference"])
+        if at:
+            vouched(root, repo, at)
         lock.begin(root, parent=_reference(root, what["reference"]), **what)
         try:
             with repository.engine(root):
@@ -50,6 +60,69 @@ def changing(root: pathlib.Path, **what: str) -> Iterator[Any]:
             with contextlib.suppress(Exception):
                 recover(root)
             raise
+
+
+def _sealed(root: pathlib.Path, reference: str) -> None:
+    """Whether a branch or tag stands where it was sealed; it reads three small files."""
+    word, _, name = reference.partition(".")
+    now = record.references(root).get(reference)
+    try:
+        sealed = record.read(root / record.SEAL)
+        was, horizon = sealed["references"].get(reference), sealed["horizon"]
+    except FileNotFoundError:
+        raise _altered(root, f"{record.SEAL} is missing") from None
+    except (record.Damaged, KeyError, AttributeError):
+        raise _altered(root, f"{record.SEAL} was altered") from None
+    if now != was:
+        raise _altered(
+            root,
+            f"refs/{reference}/ref.json {'is missing' if now is None else 'was altered'}: the {word} '{name}' was "
+            f"sealed at {f'commit {was}' if was else 'no commit'} and stands at {f'commit {now}' if now else 'none'}",
+        )
+    if horizon != record.file_digests(root, [record.HORIZON])[record.HORIZON]:
+        raise _altered(root, f"{record.HORIZON} {'was altered' if horizon else 'was added'}")
+
+
+def vouched(root: pathlib.Path, repo: Any, commit_id: str) -> None:
+    """Whether a commit is the one that its record knows: its head, and the file that the engine keeps of it.
+
+    Errors
+    ------
+    TwinError
+        Says which of the three does not match; the values themselves are for `verify`.
+    """
+    name = record.record_path(root, commit_id).relative_to(root).as_posix()
+    try:
+        told = record.read(root / name)
+        head, files, of = told["head"], told["files"], told["commit"]
+    except FileNotFoundError:
+        raise _altered(root, f"{name} is missing") from None
+    except (record.Damaged, KeyError):
+        raise _altered(root, f"{name} was altered") from None
+    if of != commit_id:
+        raise _altered(root, f"{name} is the record of another commit")
+    own = f"snapshots/{commit_id}"
+    if files.get(own) != record.file_digests(root, [own])[own]:
+        raise _altered(root, f"{own} was altered or is missing")
+    if commit_id == repository.ROOT:
+        return
+    with repository.engine(root):
+        info = repo.lookup_snapshot(commit_id)
+    row = repository.row(info)
+    if row is None:
+        raise _altered(root, f"commit {commit_id} was not made by twinkit")
+    said = {k: info.metadata[k] for k in ("changed", "content", "parent", "when")}
+    if row.head != head or digest.head(message=row.message, author=row.author, **said) != head:
+        raise _altered(root, f"commit {commit_id} was rewritten: its record knows the head {head[:12]}")
+
+
+def _altered(root: pathlib.Path, found: str) -> TwinError:
+    return TwinError(
+        "a store that is as its last change left it",
+        found=found,
+        hint="tk.verify(path) names all that is wrong; restore it from a copy of the store, and save then",
+        where=str(root),
+    )
 
 
 def commit(
@@ -149,6 +222,13 @@ def recover(root: pathlib.Path) -> bool:
     mark = lock.interrupted(root)
     if mark is None:
         return False
+    if not mark:
+        raise TwinError(
+            "the mark of an interrupted save as it was left",
+            found=f"{lock.MARK} was altered",
+            hint=f"run tk.verify(path); if it finds nothing else, take {lock.MARK} away and save again",
+            where=str(root),
+        )
     if mark.get("act") == "expire":
         from twinkit.store import horizon
 

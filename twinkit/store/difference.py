@@ -10,6 +10,7 @@ import xarray as xr
 
 from twinkit.error import TwinError
 from twinkit.store import array, digest
+from twinkit.store.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +55,7 @@ class Difference:
     def __str__(self) -> str:
         if not self.changes:
             return "no difference"
-        rows = [("where", "what", "how"), *((c.where, c.what, c.text) for c in self.changes)]
+        rows = [("where", "what", "how"), *((shown(c.where), c.what, shown(c.text)) for c in self.changes)]
         widths = [max(len(r[i]) for r in rows) for i in range(2)]
         return "\n".join(f"{a.ljust(widths[0])}  {b.ljust(widths[1])}  {c}" for a, b, c in rows)
 
@@ -64,7 +65,8 @@ class Difference:
         from html import escape
 
         cells = "".join(
-            f"<tr><td>{escape(c.where)}</td><td>{c.what}</td><td>{escape(c.text)}</td></tr>" for c in self.changes
+            f"<tr><td>{escape(shown(c.where))}</td><td>{c.what}</td><td>{escape(shown(c.text))}</td></tr>"
+            for c in self.changes
         )
         return f"<table><thead><tr><th>where</th><th>what</th><th>how</th></tr></thead><tbody>{cells}</tbody></table>"
 

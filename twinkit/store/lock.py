@@ -7,6 +7,7 @@ killed writer blocks nobody. The mark says what was under way, so that the next 
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
 import os
 import socket
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["begin", "finish", "hold", "interrupted", "put"]
 
+WRITABLE = "a store that can be written"
 LOCK = "twinkit/lock"
 MARK = "twinkit/pending.json"
 
@@ -39,7 +41,7 @@ def hold(root: pathlib.Path) -> Iterator[None]:
         file = path.open("a+b")
     except OSError as fault:
         raise TwinError(
-            "a store that can be written",
+            WRITABLE,
             found=fault.strerror or str(fault),
             hint="check the permissions of the folder, or copy the store to a folder of yours",
             where=str(root),
@@ -118,7 +120,8 @@ def put(path: pathlib.Path, data: bytes, *, durable: bool = True) -> None:
 
 def begin(root: pathlib.Path, **what: Any) -> None:
     """Leave the mark of a change under way: what it is, of which branch or tag, and on which commit it stands."""
-    put(root / MARK, digest.canonical(what), durable=False)  # it is for a killed process, not for a power cut
+    data = digest.canonical({**what, "sha256": digest.of(what)})
+    put(root / MARK, data, durable=False)  # it is for a killed process, not for a power cut
 
 
 def finish(root: pathlib.Path) -> None:
@@ -133,9 +136,15 @@ def interrupted(root: pathlib.Path) -> dict[str, Any] | None:
     """
     try:
         data = (root / MARK).read_bytes()
-        mark = json.loads(data) if data else {"act": "lost"}
+        if not data:
+            return {"act": "lost"}
+        mark = json.loads(data)
+        said = mark.pop("sha256")
+        intact = said == digest.of(mark) and all(isinstance(mark[k], str) for k in ("act", "parent", "reference"))
+        if intact and mark["act"] == "expire":
+            dt.datetime.fromisoformat(mark["before"])
     except FileNotFoundError:
         return None
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
-    return mark if isinstance(mark, dict) else {}
+    return mark if intact else {}

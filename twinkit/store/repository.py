@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from twinkit.error import TwinError, close_to
 from twinkit.store import index, record
 from twinkit.store.index import Row
+from twinkit.store.shown import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,11 +61,12 @@ def engine(where: pathlib.Path) -> Iterator[None]:
 
 @functools.cache
 def _quiet() -> None:
-    # The engine warns on standard error that a local disk takes one writer at a time. That is what the lock is for.
+    # The engine warns on standard error that a local disk takes one writer at a time, which is what the lock is for,
+    # and traces each error, which comes as a TwinError. ICECHUNK_LOG and a later `icechunk.set_logs_filter` hold.
     import icechunk
 
     if "ICECHUNK_LOG" not in os.environ:
-        icechunk.set_logs_filter("error")
+        icechunk.set_logs_filter("off")
 
 
 def _configuration() -> Any:
@@ -91,13 +93,22 @@ def local(path: str | os.PathLike[str]) -> pathlib.Path:
         raise TwinError(
             "the path of a store", found=f"a {type(path).__name__}", hint="give text or a pathlib.Path"
         ) from None
-    if not isinstance(text, str) or "://" in text or not text:
+    if not isinstance(text, str) or not text.strip() or "\0" in text:
+        found = "an empty text" if not text.strip() else f"{quoted(text)}, which no disk takes for a name"
+        if not isinstance(text, str):
+            found = "bytes"
+        raise TwinError("the path of a folder", found=found, hint="write it like 'out/shimla.twin'")
+    if "://" in text:
+        raise TwinError("the path of a folder", found=quoted(text), hint="copy the store to a local disk first")
+    try:
+        root = pathlib.Path(text).expanduser().absolute()
+        root.exists()
+    except (OSError, ValueError, RuntimeError) as fault:
+        reason = getattr(fault, "strerror", None) or str(fault)
         raise TwinError(
-            "the path of a folder",
-            found=repr(text),
-            hint="copy the store to a local disk first",
-        )
-    return pathlib.Path(text).expanduser().absolute()
+            "the path of a folder", found=f"{quoted(text)}: {reason}", hint="write it like 'out/shimla.twin'"
+        ) from None
+    return root
 
 
 def located(path: str | os.PathLike[str]) -> pathlib.Path:
@@ -179,10 +190,10 @@ def snapshot(repository: Any, root: pathlib.Path, *, branch: str = "", tag: str 
     if name not in known:
         near = close_to(name, known)
         some = ", ".join(sorted(known)[:5]) or "none yet"
-        make = f"make it: tk.{word}(path, '{name}')"
+        make = f"make it: tk.{word}(path, {quoted(name)})"
         raise TwinError(
             f"a {word} of this store ({some})",
-            found=f"'{name}'",
+            found=quoted(name),
             hint=f"did you mean {near}?" if near else make,
             where=str(root),
         )
@@ -304,7 +315,7 @@ def named(repository: Any, root: pathlib.Path, commit: str) -> Row:
     if len(found) != 1 or len(wanted) < 4:
         raise TwinError(
             "the head of a commit, or at least its first four digits",
-            found=f"'{commit}', which {f'{len(found)} commits share' if len(found) > 1 else 'no commit has'}",
+            found=f"{quoted(commit)}, which {f'{len(found)} commits share' if len(found) > 1 else 'no commit has'}",
             hint="tk.history(path) lists them",
             where=str(root),
         )
