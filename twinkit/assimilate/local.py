@@ -134,8 +134,8 @@ def letkf(
 
     References
     ----------
-    B. R. Hunt, E. J. Kostelich and I. Szunyogh, Physica D 230 (2007) 112-126, section 2.3.3;
-    M. Bocquet, Nonlinear Process. Geophys. 18 (2011) 735-750, figure 6 (rows "Lorenz-96 LETKF" of the ledger).
+    B. R. Hunt, E. J. Kostelich and I. Szunyogh, Physica D 230 (2007) 112-126, section 2.3.3. Ledger: row
+    "lorenz96 letkf 7" of `assimilate.scores`.
     """
     _positive(radius, "radius")
     _at_least_zero(inflation)

@@ -55,7 +55,8 @@ def perturbed(*, inflation: float = 1.0) -> Method:
     References
     ----------
     G. Burgers, P. J. van Leeuwen and G. Evensen, Mon. Weather Rev. 126 (1998) 1719-1724;
-    P. Sakov and P. R. Oke, Tellus A 60 (2008) 361-371, table 1 (rows "Lorenz-96 perturbed" of the ledger).
+    P. Sakov and P. R. Oke, Tellus A 60 (2008) 361-371, table 1. Ledger: row "lorenz96 perturbed 40" of
+    `assimilate.scores`.
     """
     _at_least_zero(inflation)
 
