@@ -96,6 +96,10 @@ def candidates(
     make = {"height": height, "frequency": frequency, "bandwidth": bandwidth}
     make |= {"transmit_power": transmit_power, "downtilt": downtilt}
     said = {"provenance": f"generated: a grid every {spacing:g} m"}
+    said["assumptions"] = (
+        f"every mast {height:g} m high; {frequency:g} Hz, {bandwidth:g} Hz wide, {transmit_power:g} dBm at each port;"
+        f" antenna {antenna}, downtilt {downtilt:g} degree"
+    )
     columns = {"x": x, "y": y, **{k: np.full(len(x), float(v)) for k, v in make.items()}}
     columns["antenna"] = np.full(len(x), antenna, dtype=object)
     digits = len(str(len(x)))
@@ -267,6 +271,7 @@ def choose(gain: xr.Dataset, *, budget: int) -> xr.Dataset:
         f" choice by theory, {total / bound if bound else 1:.1%} by the bound from these data"
     )
     said = {"provenance": gain["adds"].attrs.get("provenance", "modelled: choice"), "method": method}
+    said |= {k: v for k, v in gain["adds"].attrs.items() if k == "assumptions"}
     return out.assign(people_gained=("candidate", np.array(steps, float), said), people_bound=((), bound, dict(said)))
 
 

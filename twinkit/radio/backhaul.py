@@ -508,5 +508,14 @@ def availability(twin: xr.DataTree, *, frequency: Any, margin: Any, polarisation
         fading = multipath_outage(m[w], occurrence=start, length=length[w], incline=incline, latitude=latitude[w])
         out[w] = 1.0 - np.minimum(rain + np.where(length[w] > 5e3, fading, 0.0), 100.0) / 100.0
     return xr.DataArray(
-        out, dims="link", coords={"link": links["link"]}, attrs={"provenance": "modelled: ITU-R P.530-17, P.837-7"}
+        out,
+        dims="link",
+        coords={"link": links["link"]},
+        attrs={
+            "provenance": "modelled: ITU-R P.530-17, P.837-7",
+            "assumptions": (
+                f"{polarisation} polarisation; climate, ground altitude and rain of ITU-R's maps at the link's middle;"
+                " multipath on links longer than 5 km alone"
+            ),
+        },
     )

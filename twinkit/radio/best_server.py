@@ -19,7 +19,7 @@ from twinkit.radio.antenna import isotropic, sector
 from twinkit.radio.entry_loss import entry_loss
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Container, Iterator, Mapping
 
 __all__ = [
     "ANTENNAS",
@@ -255,6 +255,10 @@ class Model:
         """What was set beforehand by `functools.partial`, for the assumptions."""
         return chosen(self.function)
 
+    def defaults(self) -> str:
+        """What the function takes of itself, because nobody has chosen it."""
+        return left(self.function, (*QUANTITIES, "details"))
+
     def reach(self, quantity: str) -> tuple[float, float]:
         """Least and greatest ``ground_distance`` or ``distance`` [m] for which it has an answer."""
         return self.valid.get(quantity, (0.0, math.inf))
@@ -330,7 +334,27 @@ def named(function: Any) -> str:
 
 def chosen(function: Any) -> str:
     """What `functools.partial` set beforehand, in words."""
-    choices = getattr(function, "keywords", {})
+    return _listed(getattr(function, "keywords", {}))
+
+
+def left(function: Any, given: Container[str]) -> str:
+    """Which values a function takes of itself, beside those that it is `given`, in words.
+
+    >>> def mine(distance, *, exponent=3.5): ...
+    >>> left(mine, ["distance"])
+    'exponent 3.5'
+    """
+    given_before = getattr(function, "keywords", {})
+    return _listed(
+        {
+            p.name: p.default
+            for p in inspect.signature(function).parameters.values()
+            if p.default is not p.empty and p.default is not None and p.name not in given and p.name not in given_before
+        }
+    )
+
+
+def _listed(choices: Mapping[str, Any]) -> str:
     words = {k: named(v) if callable(v) else f"{v:g}" if isinstance(v, float) else f"{v}" for k, v in choices.items()}
     return ", ".join(f"{k} {v}" for k, v in sorted(words.items()))
 

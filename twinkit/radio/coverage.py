@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from twinkit.contract import contract, stamp, within
-from twinkit.radio.best_server import ENTRY, Model, Network, asked, chosen, model_of, named, strongest
+from twinkit.radio.best_server import ENTRY, Model, Network, asked, chosen, left, model_of, named, strongest
 from twinkit.radio.tiling import READS, answers, at_most, check_axes, ground_at_masts
 
 if TYPE_CHECKING:
@@ -223,6 +223,14 @@ def flagged(result: xr.Dataset, found: dict[str, Any], attrs: dict[str, Any], *,
     return result.assign(validity=stamp(flags, "validity", given_by=given_by))
 
 
+def _buildings(entry: Any) -> str:
+    if entry is None:
+        return ""
+    said = f"; within buildings: {named(entry)} {chosen(entry)}".rstrip()
+    defaults = left(entry, ENTRY)
+    return f"{said}, by default {defaults}" if defaults else said
+
+
 def described(model: Model, receiver_height: float, subcarrier_spacing: float) -> dict[str, Any]:
     """Provenance, assumptions and validity of a map."""
     ranges = f" ({model.why})" if model.why else ""
@@ -244,7 +252,8 @@ def described(model: Model, receiver_height: float, subcarrier_spacing: float) -
             " of the mast's and the receiver's pixels"
             + (f"; {over.assumed()}" if over else "; a mast outside the map stands on the nearest pixel's ground")
             + (f"; {model.chosen}" if model.chosen else "")
-            + (f"; within buildings: {named(model.entry)} {chosen(model.entry)}".rstrip() if model.entry else "")
+            + (f"; by default {defaults}" if (defaults := model.defaults()) else "")
+            + _buildings(model.entry)
         ),
         "validity": validity,
     }

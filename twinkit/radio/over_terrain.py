@@ -21,7 +21,7 @@ import xarray as xr
 
 from twinkit.contract import within
 from twinkit.error import TwinError
-from twinkit.radio.best_server import QUANTITIES, Model, Network, asked, level_is_least, named
+from twinkit.radio.best_server import QUANTITIES, Model, Network, asked, left, level_is_least, named
 from twinkit.radio.free_space import SPEED_OF_LIGHT
 from twinkit.radio.itm import longley_rice
 from twinkit.radio.itu1812.area import Raster, exact, raster, sweep
@@ -130,6 +130,13 @@ class Relief(Model):
         if choices.get("surface_refractivity") is None:
             said += f"; surface refractivity {STANDARD_REFRACTIVITY:g} N-units"
         return said
+
+    def defaults(self) -> str:
+        """What the model takes of itself; over a raster `p1812` takes fewer choices than on one path."""
+        given = {*QUANTITIES, *TERRAIN, "details"}
+        if self._raster_model():
+            given |= set(inspect.signature(p1812).parameters) - set(inspect.signature(exact).parameters)
+        return left(self.function, given)
 
     def halo(self) -> int | None:
         """How many pixels about a tile its masts and paths may lie; None for the whole map."""

@@ -232,6 +232,10 @@ class _Choices:
         self.climate = _chosen(climate, CLIMATES, "climate")
         self.vertical = float(_chosen(polarisation, ("horizontal", "vertical"), "polarisation"))
         self.variation = _chosen(variability, MODES, "variability") + 10 * (not location) + 20 * (not situation)
+        left_out = [k for k, varies in (("location", location), ("situation", situation)) if not varies]
+        self.said = f"climate {climate}; {polarisation} polarisation; variability {variability}" + "".join(
+            f" without that of {k}" for k in left_out
+        )
 
     def table(self, columns: list[Any], shape: tuple[int, ...]) -> np.ndarray:
         """Parameters as rows of one table, a single row where none of them varies."""
@@ -242,6 +246,12 @@ class _Choices:
         if all(a.ndim == 0 for a in arrays):
             return np.array([arrays], float)
         return np.stack([np.broadcast_to(a, shape).ravel() for a in arrays], axis=-1)
+
+
+def _assumed(choices: _Choices, **quantities: Any) -> str:
+    """The ground, the air and the shares for which the loss holds, in words."""
+    said = [f"{k} {float(v):g}" if np.ndim(v) == 0 else f"{k} as given" for k, v in quantities.items()]
+    return "; ".join([choices.said, *said])
 
 
 def _told(out: np.ndarray, where: str, *, details: bool) -> None:
@@ -387,7 +397,7 @@ def longley_rice(
     location_varies, situation_varies : bool
         False leaves that variation out (NTIA's mode of variability + 10 and + 20).
     details : bool
-        True gives every term of `TERMS` and the warning flags in a Dataset.
+        True gives every term of `TERMS` and the warning flags in a Dataset, whose attrs say what was assumed.
 
     Returns
     -------
@@ -460,7 +470,13 @@ def longley_rice(
         return out.reshape(*shape, len(TERMS)) if details else out[:, 0].reshape(shape)
 
     others = [spacing, frequency, transmitter_height, receiver_height, refractivity, permittivity, conductivity]
-    return _mapped(block, heights, ["sample"], [*others, time, location, situation], details=details)
+    out = _mapped(block, heights, ["sample"], [*others, time, location, situation], details=details)
+    if details:
+        out.attrs["assumptions"] = _assumed(
+            choices, refractivity=refractivity, permittivity=permittivity, conductivity=conductivity, time=time,
+            location=location, situation=situation,
+        )  # fmt: skip
+    return out
 
 
 @physics(
@@ -565,4 +581,10 @@ def longley_rice_area(
 
     others = [terrain_irregularity, frequency, transmitter_height, receiver_height, refractivity]
     others += [permittivity, conductivity, time, location, situation]
-    return _mapped(block, ground_distance, [], others, details=details)
+    out = _mapped(block, ground_distance, [], others, details=details)
+    if details:
+        out.attrs["assumptions"] = f"siting {transmitter_siting} and {receiver_siting}; " + _assumed(
+            choices, refractivity=refractivity, permittivity=permittivity, conductivity=conductivity, time=time,
+            location=location, situation=situation,
+        )  # fmt: skip
+    return out

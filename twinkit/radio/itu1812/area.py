@@ -24,7 +24,7 @@ from twinkit.radio.free_space import SPEED_OF_LIGHT, free_space
 from twinkit.radio.itu1812 import exact as exact_kernel
 from twinkit.radio.itu1812 import scan
 from twinkit.radio.itu1812 import sweep as sweep_kernel
-from twinkit.radio.itu1812.path import POLARISATIONS, STANDARD_GRADIENT, STANDARD_REFRACTIVITY
+from twinkit.radio.itu1812.path import POLARISATIONS, STANDARD_GRADIENT, STANDARD_REFRACTIVITY, conditions
 from twinkit.radio.itu1812.profile import COASTAL, LEAST_LENGTH, MOST_LENGTH, SEA_ZONE
 from twinkit.radio.itu1812.propagation import inverse_normal
 from twinkit.radio.itu1812.raster import WHY, Raster, on_terrain, raster
@@ -104,6 +104,7 @@ def _task(
     if refractivity is None:
         refractivity = STANDARD_REFRACTIVITY
         assumptions.append(f"surface refractivity {refractivity:g} N-units")
+    assumptions.append(conditions(choices))
     within(gradient, -100.0, 150.0, name="refractivity_gradient", unit="N-units/km")
     within(refractivity, 150.0, 500.0, name="surface_refractivity", unit="N-units")
 
@@ -195,9 +196,7 @@ def _finished(task: _Task, losses: np.ndarray, near: Callable[..., Any], method:
         flags = validity[window]
         flags[close] = NEAR
         validity[window] = flags
-    attrs = {"units": "dB", "long_name": "basic transmission loss", "method": method}
-    if task.assumptions:
-        attrs["assumptions"] = task.assumptions
+    attrs = {"units": "dB", "long_name": "basic transmission loss", "method": method, "assumptions": task.assumptions}
     said = {"long_name": "where the loss comes from", "flag_values": [VALID, NEAR, BEYOND]}
     return xr.Dataset(
         {

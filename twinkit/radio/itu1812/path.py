@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -16,6 +16,9 @@ from twinkit.contract import physics, within
 from twinkit.error import TwinError
 from twinkit.radio.itu1812 import diffraction, propagation
 from twinkit.radio.itu1812.profile import horizons, profile, roughness, smooth_heights, zone_lengths
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "STANDARD_GRADIENT",
@@ -179,6 +182,19 @@ def _checked(path: Any) -> xr.Dataset:
     )
 
 
+def conditions(choices: Mapping[str, Any]) -> str:
+    """For which share of time and places a loss holds, in which polarisation and how far from the sea, in words."""
+
+    def told(name: str, per: float = 1.0) -> str:
+        return f"{np.asarray(choices[name]) / per:g}" if np.ndim(choices[name]) == 0 else "as given"
+
+    said = f"time {told('time_percentage')} %; locations {told('location_percentage')} %"
+    said += f" with deviation {told('location_deviation')} dB; {choices['polarisation']} polarisation"
+    if "transmitter_coast" in choices:
+        said += f"; coasts {told('transmitter_coast', 1e3)} and {told('receiver_coast', 1e3)} km away"
+    return said
+
+
 def _computed(path: Any, choices: dict[str, Any]) -> tuple[np.ndarray, tuple[int, ...], list[str]]:
     ds = _checked(path)
     assumptions = []
@@ -232,7 +248,7 @@ def _computed(path: Any, choices: dict[str, Any]) -> tuple[np.ndarray, tuple[int
             d, h, g, zone, above_t, above_r, latitude, frequency, percentage, locations, deviation,
             polarisation == "vertical", dn, n0, coast_t, coast_r, out[k],
         )  # fmt: skip
-    return out, scalars[0].shape, assumptions
+    return out, scalars[0].shape, [*assumptions, conditions(choices)]
 
 
 @physics(
@@ -365,7 +381,7 @@ def p1812_terms(
     >>> float(terms.transmitter_horizon), terms.transmitter_horizon.attrs["units"]
     (0.5, 'km')
     >>> terms.attrs["assumptions"]
-    'refractivity gradient 39.25 N-units/km (effective earth 4/3); surface refractivity 325 N-units'
+    'refractivity gradient 39.25 N-units/km (effective earth 4/3); surface refractivity 325 N-units; time 50 %; ...'
 
     References
     ----------
