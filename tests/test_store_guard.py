@@ -102,6 +102,15 @@ def test_nothing_is_saved_onto_what_was_tampered_with(two, harm):
     assert tk.verify(path).faults == faults
 
 
+def test_the_mark_of_a_save_does_not_make_a_branch_good_that_was_moved_back(two):
+    path, done = two
+    harm_reference(path, done)
+    lock.begin(path, act="save", reference="branch.main", parent=done[1].id)
+    with pytest.raises(tk.TwinError, match="was sealed at commit"):
+        tk.save(twin_of(32), path, message="higher")
+    assert any("refs/branch.main/ref.json was altered" in f for f in tk.verify(path).faults)
+
+
 def test_a_branch_or_tag_does_not_start_on_a_commit_that_was_tampered_with(two):
     path, done = two
     file = record.record_path(path, done[0].id)

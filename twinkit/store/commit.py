@@ -250,20 +250,26 @@ def recover(root: pathlib.Path) -> bool:
     for path in (root / "twinkit").rglob(".*.tmp"):
         path.unlink(missing_ok=True)
     index.rebuild(root, [r for r in map(repository.row, shown.values()) if r is not None])
-    record.seal(root, *moved)
+    # A branch that stands elsewhere than one commit on was not moved by the writer that was stopped.
+    record.seal(root, *(n for n in moved if n in _one_ahead(root) or n not in _stood(root)))
     lock.finish(root)
     return True
 
 
 def _one_ahead(root: pathlib.Path) -> list[str]:
     """Branches that stand one recorded commit after where they were sealed: what a change can have come to."""
-    try:
-        sealed = record.read(root / record.SEAL)["references"]
-    except (FileNotFoundError, record.Damaged):
-        return []
+    sealed = _stood(root)
     records = record.listed(root)[0]
     now = record.references(root)
-    return [n for n, at in now.items() if at in records and records[at]["parent"] == sealed.get(n)]
+    return [n for n, at in now.items() if n in sealed and at in records and records[at]["parent"] == sealed[n]]
+
+
+def _stood(root: pathlib.Path) -> dict[str, str]:
+    """Where the last seal says that branches and tags stand; nothing where it was lost."""
+    try:
+        return dict(record.read(root / record.SEAL)["references"])
+    except (FileNotFoundError, record.Damaged):
+        return {}
 
 
 def history(repo: Any, root: pathlib.Path) -> dict[str, Any]:
