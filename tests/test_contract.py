@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from twinkit import TwinError, assemble, contract, explain, stamp
-from twinkit.contract import check, physics, stages, within
+from twinkit.contract import check, physics, stages, whole_seed, within
 from twinkit.contract import contract as stage
 
 
@@ -295,3 +295,27 @@ def test_an_error_comes_home_from_another_process():
     error = TwinError("a", found="b", hint="c", where="d")
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.hint) == (str(error), "c")
+
+
+@pytest.mark.parametrize("seed", [True, False, np.True_, 1.0, "1", None, -1, 2**128])
+def test_what_is_no_seed_is_refused_by_every_stage_that_draws(seed):
+    from twinkit.assimilate import forecast
+    from twinkit.datasets import town
+    from twinkit.dynamics import simulate
+
+    start = xr.Dataset({"level": ("tank", [1.0])}, {"time": np.datetime64("2026-03-01", "ns")})
+
+    def step(state, dt, forcing, rng):
+        return state
+
+    for call in (
+        lambda: whole_seed(seed),
+        lambda: town(sites=3, seed=seed),
+        lambda: simulate(step, start.drop_vars("time"), steps=1, dt=1.0, seed=seed),
+        lambda: forecast(start, step, until=np.datetime64("2026-03-02"), dt=3600.0, seed=seed),
+    ):
+        with pytest.raises(TwinError, match="a seed of 0 or more"):
+            call()
+    with pytest.raises(TwinError, match="whole number below"):
+        whole_seed(2**63)
+    assert [whole_seed(s) for s in (0, np.int64(7), 2**63 - 1)] == [0, 7, 2**63 - 1]

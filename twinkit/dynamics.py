@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from twinkit.contract import stamp, within
+from twinkit.contract import stamp, whole_seed, within
 from twinkit.error import TwinError
 from twinkit.vocabulary import words
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["generators", "simulate"]
 
+# Wider than a person's: a forecast joins its seed and the instant at which it starts into one.
+SEED_BITS = 128
 PATIENCE = 2.0
 """Seconds before a progress bar appears."""
 
@@ -109,7 +111,7 @@ def simulate(
     _check_finite(start, start, "the start", "state")
     _check_forcing(forcing, clock)
     forcing = forcing.compute() if isinstance(forcing, xr.Dataset) else forcing
-    root = np.random.SeedSequence(_whole(seed))
+    root = np.random.SeedSequence(whole_seed(seed, bits=SEED_BITS))
     keep = _kept(len(clock), every)
     if over is None:
         out = _run(step, start, clock, forcing, root, keep, progress)
@@ -132,7 +134,7 @@ def generators(seed: int, count: int) -> list[np.random.Generator]:
     >>> a == b
     True
     """
-    return [np.random.default_rng(s) for s in np.random.SeedSequence(_whole(seed)).spawn(count)]
+    return [np.random.default_rng(s) for s in np.random.SeedSequence(whole_seed(seed, bits=SEED_BITS)).spawn(count)]
 
 
 # ---------------------------------------------------------------- one run
@@ -391,12 +393,6 @@ def _clock(state: xr.Dataset, times: Any, steps: int | None, dt: float | None) -
 def _kept(count: int, every: int) -> np.ndarray:
     keep = np.arange(0, count, int(every))
     return keep if keep[-1] == count - 1 else np.append(keep, count - 1)
-
-
-def _whole(seed: Any) -> int:
-    if not isinstance(seed, int | np.integer) or seed < 0:
-        raise TwinError("a seed of 0 or more", found=repr(seed), hint="take seed=1", where="seed")
-    return int(seed)
 
 
 def _shown(items: range, progress: bool) -> Iterator[int]:

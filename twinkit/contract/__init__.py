@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import ModuleType
 
-__all__ = ["Explanation", "Stage", "check", "contract", "explain", "physics", "stages", "stamp", "within"]
+__all__ = ["Explanation", "Stage", "check", "contract", "explain", "physics", "stages", "stamp", "whole_seed", "within"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -128,6 +128,26 @@ def within(value: Any, low: float, high: float, *, name: str, unit: str, why: st
         hint=f"check the unit: {unit} is asked",
         where=name,
     )
+
+
+def whole_seed(seed: object, *, bits: int = 63) -> int:
+    """The seed, if it is a whole number from 0 of so many bits: one rule, so that one seed serves every stage.
+
+    Errors
+    ------
+    TwinError
+        It is none; True and 1.0 are none either.
+
+    Examples
+    --------
+    >>> whole_seed(1)
+    1
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed < 2**bits:
+        raise TwinError(
+            f"a seed of 0 or more, a whole number below 2^{bits}", found=repr(seed), hint="take seed=1", where="seed"
+        )
+    return int(seed)
 
 
 # ---------------------------------------------------------------- tier 1: physics

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from twinkit.contract import whole_seed
 from twinkit.datasets import climate, gazetteer, network, people, relief
-from twinkit.datasets.chance import generator, whole_seed
+from twinkit.datasets.chance import generator
 from twinkit.datasets.frame import Frame, around, given, within_box
 from twinkit.error import TwinError
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from twinkit.contract import whole_seed
 from twinkit.datasets import network, people, relief
-from twinkit.datasets.chance import generator, whole_seed
+from twinkit.datasets.chance import generator
 from twinkit.datasets.frame import Frame, given
 from twinkit.error import TwinError
 
