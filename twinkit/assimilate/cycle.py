@@ -15,6 +15,7 @@ from twinkit.assimilate.local import Local
 from twinkit.assimilate.localise import neighbours, positions
 from twinkit.assimilate.observation import Readings, View, readings, record, surprise
 from twinkit.assimilate.transform import _transformed, rotation, square_root
+from twinkit.contract import whole_seed
 from twinkit.dynamics import simulate
 from twinkit.error import TwinError
 
@@ -298,7 +299,7 @@ class _Plan:
     def _rng(self, seed: int, instant: int) -> np.random.Generator:
         """A stream for each instant: a counter-based generator set to a place of its own, far from all others."""
         if seed not in self.streams:
-            self.streams[seed] = np.random.Generator(np.random.Philox(key=_whole(seed)))
+            self.streams[seed] = np.random.Generator(np.random.Philox(key=whole_seed(seed)))
             self.blank = self.streams[seed].bit_generator.state
         rng: np.random.Generator = self.streams[seed]
         self.blank["state"]["counter"][2] = instant & (2**64 - 1)
@@ -484,13 +485,7 @@ def _clock(now: int, then: int, dt: float | None) -> np.ndarray:
 
 def _stream(seed: int, now: int) -> int:
     """A seed for the way that starts now: one seed serves a run, and each way has its own stream."""
-    return (_whole(seed) << 64) + (int(now) & (2**64 - 1))
-
-
-def _whole(seed: int) -> int:
-    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**63:
-        raise TwinError("a seed of 0 or more", found=repr(seed), hint="take seed=1", where="seed")
-    return int(seed)
+    return (whole_seed(seed) << 64) + (int(now) & (2**64 - 1))
 
 
 def _time(state: xr.Dataset) -> pd.Timestamp:
