@@ -484,8 +484,15 @@ def _clock(now: int, then: int, dt: float | None) -> np.ndarray:
 
 
 def _stream(seed: int, now: int) -> int:
-    """A seed for the way that starts now: one seed serves a run, and each way has its own stream."""
-    return (whole_seed(seed) << 64) + (int(now) & (2**64 - 1))
+    """A seed for the way that starts now: one seed serves a run, and each way has its own stream.
+
+    A mixture of both (Steele, Lea and Flood's SplitMix64) in 63 bits, which is what a seed may have.
+    """
+    full = 2**64 - 1
+    mixed = (whole_seed(seed) * 0x9E3779B97F4A7C15 + int(now)) & full
+    mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9 & full
+    mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB & full
+    return (mixed ^ mixed >> 31) >> 1
 
 
 def _time(state: xr.Dataset) -> pd.Timestamp:
