@@ -5,7 +5,22 @@ It stands left of every other module, so that all of them can raise it.
 
 from __future__ import annotations
 
-__all__ = ["TwinError", "close_to"]
+import re
+
+__all__ = ["OBEYED", "TwinError", "close_to", "escaped"]
+
+# Control characters, line ends and tabs among them, and the marks that turn the direction of the text around them:
+# a name in a store could clear the screen with the first, and write one thing and mean another with the second.
+OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def escaped(text: object, *, keeping: str = "") -> str:
+    r"""Text with each character that a terminal would obey as its escape, but for those of `keeping`.
+
+    >>> escaped("a\x1b[2Jb\nc"), escaped("a\nb", keeping="\n")
+    ('a\\x1b[2Jb\\nc', 'a\nb')
+    """
+    return OBEYED.sub(lambda c: c[0] if c[0] in keeping else c[0].encode("unicode_escape").decode("ascii"), str(text))
 
 
 class TwinError(ValueError):

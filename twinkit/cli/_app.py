@@ -233,9 +233,16 @@ def history(
     """
     import twinkit as tk
 
-    say(str(tk.history(path, branch=branch)))
-    if verify or head:
-        found = tk.verify(path, head=head)
+    found = tk.verify(path, head=head) if verify or head else None
+    try:
+        said = str(tk.history(path, branch=branch))
+    except TwinError as fault:
+        # a history too damaged to be read is what verify was asked about: its findings follow
+        if found is None or found:
+            raise
+        said = str(fault)
+    say(said)
+    if found is not None:
         say(f"\n{found}")
         if not found:
             raise typer.Exit(1)

@@ -10,13 +10,9 @@ from pathlib import Path
 
 import typer
 
-from twinkit.error import TwinError
+from twinkit.error import TwinError, escaped
 
 __all__ = ["called", "in_commands", "say", "shown"]
-
-# Control characters but the line end and the tab, and the marks that turn the direction of the text around them:
-# a name in a store could clear the screen with the first and write one thing and mean another with the second.
-OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ud800-\udfff]")
 
 
 def shown(text: object, *, line: bool = False) -> str:
@@ -25,8 +21,7 @@ def shown(text: object, *, line: bool = False) -> str:
     >>> shown("a\x1b[2Jb\nc"), shown("a\nb", line=True)
     ('a\\x1b[2Jb\nc', 'a\\nb')
     """
-    safe = OBEYED.sub(lambda sign: sign[0].encode("unicode_escape").decode("ascii"), str(text))
-    return safe.replace("\n", r"\n") if line else safe
+    return escaped(text, keeping="" if line else "\n\t")
 
 
 def say(text: object, *, err: bool = False) -> None:

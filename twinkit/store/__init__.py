@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
-from twinkit.error import TwinError, close_to
+from twinkit.error import TwinError, close_to, escaped
 from twinkit.store import blocks, index, lock, record, repository, tree
 from twinkit.store import commit as _commit
 from twinkit.store import horizon as _horizon
 from twinkit.store import name as _fit
 from twinkit.store.check import Verification, verify
 from twinkit.store.difference import Difference, diff
-from twinkit.store.shown import quoted, shown
+from twinkit.store.shown import quoted
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -85,8 +85,8 @@ class Commit:
     note: str = field(default="", compare=False)
 
     def __str__(self) -> str:
-        why = f"{shown(self.author)}: {shown(self.message)} ({_nodes(self.changed)})"
-        note = f"\n  note: {shown(self.note)}" if self.note else ""
+        why = f"{escaped(self.author)}: {escaped(self.message)} ({_nodes(self.changed)})"
+        note = f"\n  note: {escaped(self.note)}" if self.note else ""
         return f"{self.head[:12]}  {self.when:%Y-%m-%d %H:%M:%S}  {why}{note}"
 
 
@@ -97,7 +97,7 @@ class History(tuple[Commit, ...]):
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [
-            (c.head[:12], f"{c.when:%Y-%m-%d %H:%M:%S}", shown(c.author), _first_line(c.message), _nodes(c.changed))
+            (c.head[:12], f"{c.when:%Y-%m-%d %H:%M:%S}", escaped(c.author), _first_line(c.message), _nodes(c.changed))
             for c in self
         ]
 
@@ -117,12 +117,12 @@ class History(tuple[Commit, ...]):
 
 
 def _nodes(changed: list[str]) -> str:
-    return ", ".join("attributes" if n == "/" else shown(n) for n in changed)
+    return ", ".join("attributes" if n == "/" else escaped(n) for n in changed)
 
 
 def _first_line(message: str) -> str:
     first, _, more = message.strip().partition("\n")
-    return shown(first) + (" ..." if more else "")
+    return escaped(first) + (" ..." if more else "")
 
 
 def _public(row: index.Row) -> Commit:

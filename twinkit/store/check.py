@@ -7,9 +7,8 @@ import pathlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from twinkit.error import TwinError
+from twinkit.error import TwinError, escaped
 from twinkit.store import commit, digest, index, lock, record, repository
-from twinkit.store.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,10 +53,10 @@ class Verification:
         lines = [f"{self.path}: {self.commits} commit{'' if self.commits == 1 else 's'} in {self.files} files"]
         if self.faults:
             lines.append(f"{len(self.faults)} {'fault' if len(self.faults) == 1 else 'faults'}:")
-            lines += [f"  {shown(f)}" for f in self.faults]
+            lines += [f"  {escaped(f)}" for f in self.faults]
         else:
             lines.append("nothing altered, nothing missing, nothing added")
-        lines += [f"  note: {shown(n)}" for n in self.notes]
+        lines += [f"  note: {escaped(n)}" for n in self.notes]
         lines += [f"  {name.replace('.', ' ', 1)} {head}" for name, head in self.heads.items()]
         return "\n".join(lines)
 

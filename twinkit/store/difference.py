@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from twinkit.error import TwinError
+from twinkit.error import TwinError, escaped
 from twinkit.store import array, digest
-from twinkit.store.shown import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +54,7 @@ class Difference:
     def __str__(self) -> str:
         if not self.changes:
             return "no difference"
-        rows = [("where", "what", "how"), *((shown(c.where), c.what, shown(c.text)) for c in self.changes)]
+        rows = [("where", "what", "how"), *((escaped(c.where), c.what, escaped(c.text)) for c in self.changes)]
         widths = [max(len(r[i]) for r in rows) for i in range(2)]
         return "\n".join(f"{a.ljust(widths[0])}  {b.ljust(widths[1])}  {c}" for a, b, c in rows)
 
@@ -65,7 +64,7 @@ class Difference:
         from html import escape
 
         cells = "".join(
-            f"<tr><td>{escape(shown(c.where))}</td><td>{c.what}</td><td>{escape(shown(c.text))}</td></tr>"
+            f"<tr><td>{escape(escaped(c.where))}</td><td>{c.what}</td><td>{escape(escaped(c.text))}</td></tr>"
             for c in self.changes
         )
         return f"<table><thead><tr><th>where</th><th>what</th><th>how</th></tr></thead><tbody>{cells}</tbody></table>"

@@ -1,22 +1,10 @@
-"""Text of a store as it is shown: a terminal prints what somebody wrote into a message, and does not obey it."""
+"""A name that somebody wrote, as an error of the store quotes it."""
 
 from __future__ import annotations
 
-import re
+from twinkit.error import escaped
 
-__all__ = ["quoted", "shown"]
-
-# Control characters, line ends and tabs among them, and the marks that turn the direction of the text around them.
-_OBEYED = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def shown(text: object) -> str:
-    r"""Text on one line, with each character that a terminal would obey as its escape.
-
-    >>> shown("a\x1b[2Jb\nc")
-    'a\\x1b[2Jb\\nc'
-    """
-    return _OBEYED.sub(lambda sign: sign[0].encode("unicode_escape").decode("ascii"), str(text))
+__all__ = ["quoted"]
 
 
 def quoted(name: object, *, most: int = 60) -> str:
@@ -26,4 +14,4 @@ def quoted(name: object, *, most: int = 60) -> str:
     "'xxxxx...' (5000 characters)"
     """
     text = str(name)
-    return f"'{shown(text)}'" if len(text) <= most else f"'{shown(text[:most])}...' ({len(text)} characters)"
+    return f"'{escaped(text)}'" if len(text) <= most else f"'{escaped(text[:most])}...' ({len(text)} characters)"
