@@ -58,10 +58,13 @@ lessons: $(STAMP)  ## all lessons and notebooks against their golden numbers, on
 	$(BIN)/python -m pytest -m slow
 
 system:  ## the system programs that some tests use (apt)
-	@command -v apt-get >/dev/null || { echo "no apt here: install chromium and Node.js with npm by hand; tests that need them skip"; exit 0; }; \
+	@command -v apt-get >/dev/null || { echo "no apt here: install chromium, Node.js with npm, mosquitto with its clients and postgresql by hand; tests that need them skip"; exit 0; }; \
 	sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
 	missing=; command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v npm >/dev/null || missing="$$missing npm"; \
+	command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || missing="$$missing mosquitto"; \
+	command -v mosquitto_pub >/dev/null || missing="$$missing mosquitto-clients"; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	if [ -n "$$missing" ]; then $$sudo apt-get update -q && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -q -y --no-install-recommends $$missing; fi
 
 lock: $(STAMP)  ## resolve requirements.lock anew, for Python 3.11 to 3.13
