@@ -1,6 +1,6 @@
-"""The network in time: how busy each cell is over the day and the week.
+"""Load in time: how busy each cell is over the day and the week.
 
-The first of its models is the load on cells, a `step` for `dynamics.simulate`, `assimilate` and what-ifs alike.
+The model is a `step` for `dynamics.simulate`, `assimilate` and what-ifs alike.
 """
 
 from __future__ import annotations
