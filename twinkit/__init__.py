@@ -41,6 +41,7 @@ _MODULES = (
     "radio",
     "store",
     "study",
+    "telemetry",
     "twin",
     "view",
     "vocabulary",
