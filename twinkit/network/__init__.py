@@ -12,9 +12,13 @@ from typing import Any
 
 # Name → the module of this package in which it lives. Lazy, because some bring compiled kernels or solvers.
 _WHERE = {
+    "DIRECTIONS": "graph",
+    "Index": "graph",
     "MEMORY": "load",
     "WANDER": "load",
     "demand": "load",
+    "graph": "graph",
+    "index": "graph",
     "rhythm": "load",
     "step": "load",
 }
