@@ -20,7 +20,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from concurrent.futures import Future
 
-__all__ = ["changing", "check_text", "commit", "content_faults", "history", "keep", "recover", "settle", "vouched"]
+__all__ = [
+    "changing",
+    "check_text",
+    "commit",
+    "content_faults",
+    "group_faults",
+    "history",
+    "keep",
+    "recover",
+    "settle",
+    "vouched",
+]
 
 
 # ---------------------------------------------------------------- commits
@@ -306,9 +317,12 @@ def content_faults(repo: Any, info: Any) -> list[str]:
     """
     import zarr
 
-    said = info.metadata
+    return group_faults(zarr.open_group(repo.readonly_session(snapshot_id=info.id).store, mode="r"), info.metadata)
+
+
+def group_faults(group: Any, said: Mapping[str, Any]) -> list[str]:
+    """The same for a Zarr hierarchy, wherever it lies, and what a commit said of it."""
     faults = []
-    group = zarr.open_group(repo.readonly_session(snapshot_id=info.id).store, mode="r")
     stored = tree.hierarchy(group)
     for node, (attrs, arrays) in stored.items():
         description = {}
