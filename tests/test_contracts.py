@@ -46,6 +46,21 @@ def _linked(twin):
     return extend(twin, sites=sites, links=links)
 
 
+TIMES = np.arange("2026-03-02T00", "2026-03-03T00", dtype="datetime64[h]").astype("datetime64[ns]")
+
+
+def _load(twin):
+    """A day of load on the twin's cells, by the hour."""
+    cells = twin["cells"].cell
+    share = 0.05 + 0.3 * np.abs(np.sin(np.arange(24)[:, None] / 8 + np.arange(cells.size)))
+    return stamp(xr.DataArray(share, {"time": TIMES, "cell": cells.values}, ("time", "cell")), "load")
+
+
+def _drawn(twin):
+    energy = importlib.import_module("twinkit.energy")
+    return energy.power(twin, _load(twin), hardware=energy.BY_KIND, antennas=2, digital=0.5)
+
+
 SCRATCH = tempfile.TemporaryDirectory()
 
 
@@ -67,6 +82,12 @@ EXAMPLES = {
     "twinkit.city.served": lambda twin: ((twin, _covered(twin)), {"radius": 3000.0}),
     "twinkit.city.share": lambda twin: ((_covered(twin),), {"of": twin["surface/people"]}),
     "twinkit.city.worst_served": lambda twin: ((twin, _served(twin)), {"most": 3}),
+    "twinkit.energy.cell.energy_used": lambda twin: ((_drawn(twin),), {}),
+    "twinkit.energy.cell.power": lambda twin: (
+        (twin, _load(twin)),
+        {"hardware": importlib.import_module("twinkit.energy").BY_KIND, "antennas": 2, "digital": 0.5},
+    ),
+    "twinkit.energy.cell.site_power": lambda twin: ((_drawn(twin), twin), {"overhead": 120.0}),
     "twinkit.plan.candidates": lambda twin: ((twin,), {"spacing": 3000.0}),
     "twinkit.plan.choose": lambda twin: ((_gain(twin).compute(),), {"budget": 2}),
     "twinkit.plan.gain": lambda twin: (

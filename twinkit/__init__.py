@@ -35,6 +35,7 @@ _MODULES = (
     "contract",
     "datasets",
     "dynamics",
+    "energy",
     "exchange",
     "lesson",
     "network",

@@ -1,0 +1,53 @@
+"""Energy: what cells and servers draw, where it comes from, what sleep saves and what it costs people.
+
+Power models take load and hardware; `dispatch` supplies a site through outages at least cost; `sleep` sends cells to
+sleep that others can stand in for; `assessment` reports bits and square metres a joule as ETSI ES 203 228 asks.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import Any
+
+# Name → the module of this package in which it lives.
+_WHERE = {
+    "BY_KIND": "cell",
+    "HARDWARE": "cell",
+    "Hardware": "cell",
+    "NAPS": "cell",
+    "Nap": "cell",
+    "cell_power": "cell",
+    "chain_power": "cell",
+    "energy_used": "cell",
+    "nap_saving": "cell",
+    "power": "cell",
+    "site_power": "cell",
+}
+
+__all__ = sorted(_WHERE)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'twinkit.energy' has no attribute '{name}'")
+    value = getattr(importlib.import_module(f"twinkit.energy.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+class _Energy(ModuleType):
+    """Where a file bears the name of the function in it, the name means the function."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType) and _WHERE.get(name) == name:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Energy
