@@ -18,8 +18,11 @@ _WHERE = {
     "WANDER": "load",
     "demand": "load",
     "graph": "graph",
+    "graphml": "graphml",
     "index": "graph",
+    "members": "read",
     "rhythm": "load",
+    "sndlib": "sndlib",
     "step": "load",
 }
 

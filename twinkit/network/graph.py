@@ -174,10 +174,10 @@ def graph(twin: xr.DataTree) -> nx.MultiGraph[str]:
     >>> graph(twin).edges["a", "b", "2"]["capacity"]
     100000000.0
     """
-    import networkx
+    import networkx as nx
 
     found = index(twin)
-    out: nx.MultiGraph[str] = networkx.MultiGraph(**{str(k): v for k, v in twin.attrs.items()})
+    out: nx.MultiGraph[str] = nx.MultiGraph(**{str(k): v for k, v in twin.attrs.items()})
     nodes = {n: _node(twin, n).compute() for n in ("sites", "links")}
     told = {
         node: {str(k): v.values for k, v in ds.variables.items() if v.dims == (dim,) and k not in (dim, *ends)}
