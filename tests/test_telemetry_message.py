@@ -151,7 +151,7 @@ def test_what_is_refused_says_why(gate, payload, reason):
         ("twinkit/small/telemetry/load/", "topic"),
         ("twinkit/small/telemetry//c0", "topic"),
         ("twinkit/small/telemetry/load/c999", "sensor 'c999': no such cell in this twin"),
-        ("twinkit/small/telemetry/energy/c0", "sensor 'c0': no such site"),
+        ("twinkit/small/telemetry/temperature/c0", "sensor 'c0': no such site"),
         ("twinkit/small/telemetry/lode/c0", "variable 'lode': near is 'load'"),
         ("twinkit/small/telemetry/height/s0", "variable 'height'"),
         ("x/twinkit/small/telemetry/load/c0", "topic"),

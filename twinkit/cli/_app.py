@@ -249,6 +249,47 @@ def history(
 
 
 @command
+def crate(
+    source: Annotated[
+        Path, typer.Argument(help="Folder of a stored twin; with --rebuild, a crate.", show_default=False)
+    ],
+    target: Annotated[
+        Path, typer.Argument(help="The crate to write; with --rebuild, the new store.", show_default=False)
+    ],
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="A new store from a crate, every digest checked.")] = False,
+    branch: Annotated[str | None, typer.Option(help="Branch; left out, main.")] = None,
+    tag: Annotated[str | None, typer.Option(help="The state that a tag names.")] = None,
+    as_of: Annotated[str | None, typer.Option(help="What was known then, e.g. 2026-03-01.")] = None,
+    licence: Annotated[str | None, typer.Option(help="SPDX name or address; left out, the twin's own.")] = None,
+    author: Annotated[list[str] | None, typer.Option(help="'Name' or 'Name <ORCID>'; repeat it.")] = None,
+    head: Annotated[str | None, typer.Option(help="With --rebuild: the head published beside the crate.")] = None,
+) -> None:
+    """Pack one state of a stored twin as a Research Object Crate for archives and reviewers, or rebuild one.
+
+    twinkit crate out/shimla.twin shimla.zip --tag paper-2026
+    twinkit crate --rebuild shimla.zip again.twin --head 9f3c1a7e
+    """
+    import twinkit as tk
+
+    chosen = {"branch": branch, "tag": tag, "as_of": as_of, "licence": licence, "author": author}
+    strange = [k for k, v in chosen.items() if v is not None] if rebuild else ["head"] if head is not None else []
+    if strange:
+        raise TwinError(
+            f"--{strange[0].replace('_', '-')} {'where a crate is written' if rebuild else 'with --rebuild'}",
+            found=f"it {'with' if rebuild else 'without'} --rebuild",
+            hint="leave it out",
+        )
+    if rebuild:
+        done = tk.exchange.rebuild(source, target, head=head)
+        say(f"{target}: {done.message}, every digest checked\nType next: {called()} info {_quoted(target)}")
+        return
+    made = tk.exchange.crate(
+        source, target, branch=branch or "main", tag=tag, as_of=as_of, licence=licence, authors=author
+    )
+    say(f"{made}\nPublish the head beside the crate: who rebuilds it can ask for it.")
+
+
+@command
 def data(
     name: Annotated[
         str | None, typer.Argument(help="A file of the list; left out, the list.", show_default=False)
@@ -383,6 +424,77 @@ def regression(
     if changed:
         say(f"{changed} with changed numbers")
         raise typer.Exit(1)
+
+
+@command
+def live(
+    store: Store,
+    broker: Annotated[
+        str | None, typer.Option(help="mqtt://user@host:1883, or mqtts:// over TLS; never with the password.")
+    ] = None,
+    rejected: Annotated[
+        bool, typer.Option("--rejected", help="List what was refused and why, and nothing else.")
+    ] = False,
+    region: Annotated[
+        str | None, typer.Option(help="Second level of the topics; left out, the twin's place.", show_default=False)
+    ] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(help="Its first line is the password; or set TWINKIT_BROKER_PASSWORD.")
+    ] = None,
+    ca: Annotated[Path | None, typer.Option(help="Certificate of the authority behind the broker's (PEM).")] = None,
+    mqtt: Annotated[str, typer.Option(help="5, or 3.1.1 for brokers that have no 5.")] = "5",
+    client: Annotated[
+        str | None, typer.Option(help="Id of the session at the broker; left out, one for this store.")
+    ] = None,
+    metrics: Annotated[str | None, typer.Option(help="Serve Prometheus here, e.g. 127.0.0.1:9108.")] = None,
+    every: Annotated[float, typer.Option(help="Commit whole chunks this often [s].")] = 10.0,
+    ahead: Annotated[float, typer.Option(help="How far a sensor's clock may run ahead of ours [s].")] = 300.0,
+    plain: Annotated[bool, typer.Option("--plain", help="Plain lines, also on a terminal.")] = False,
+    mosquitto_conf: Annotated[
+        Path | None, typer.Option(help="Write the settings that Mosquitto needs to this file, and nothing else.")
+    ] = None,
+) -> None:
+    """Take in what sensors send to a broker: checked, durable, and only then acknowledged.
+
+    A sensor publishes with QoS 1 to twinkit/REGION/telemetry/VARIABLE/SENSOR a reading such as
+    {"time": "2026-03-01T12:15:00Z", "value": 0.42}; many at once go to twinkit/REGION/telemetry (see docs/live.md).
+    What is none of the twin's is refused, and kept with the reason. Nothing is lost when this is killed, the broker
+    restarts or the disk is full: start it again, and it goes on where it was.
+
+        twinkit live out/shimla.twin --broker mqtt://127.0.0.1
+        twinkit live out/shimla.twin --broker mqtts://twin@broker.example.org --password-file secret --ca ca.pem
+        twinkit live out/shimla.twin --broker mqtt://127.0.0.1 --metrics 127.0.0.1:9108
+        twinkit live out/shimla.twin --rejected
+        twinkit live out/shimla.twin --mosquitto-conf mosquitto.conf
+    """
+    from twinkit.cli import _live
+
+    if mosquitto_conf is not None:
+        say(_live.write_conf(mosquitto_conf))
+    elif rejected:
+        say(_live.listing(store))
+    elif broker is None:
+        raise TwinError(
+            "a broker to listen to",
+            found="none",
+            hint=f"--broker mqtt://127.0.0.1 after starting one: {called()} live {_quoted(store)} --mosquitto-conf "
+            "mosquitto.conf, then mosquitto -c mosquitto.conf",
+            where="--broker",
+        )
+    else:
+        _live.live(
+            store,
+            broker=broker,
+            region=region,
+            password_file=password_file,
+            ca=ca,
+            mqtt=mqtt,
+            client=client,
+            metrics=metrics,
+            every=every,
+            ahead=ahead,
+            plain=plain,
+        )
 
 
 @app.command(context_settings={"ignore_unknown_options": True}, add_help_option=False, no_args_is_help=False)
