@@ -237,6 +237,9 @@ def create(group: Any, p: Plan) -> Any:
 
     # The shuffle puts equal bytes of neighbouring values side by side.
     squeeze: list[Any] = [BloscCodec(cname="lz4", clevel=5, shuffle="shuffle", typesize=p.data.dtype.itemsize)]
+    if p.kind == "number" and p.dims[:1] == ("time",) and p.data.dtype.kind == "i":
+        # Stamps and counters along time: read seldom, and much alike.
+        squeeze = [BloscCodec(cname="zstd", clevel=3, shuffle="shuffle", typesize=p.data.dtype.itemsize)]
     if p.kind == "text":
         squeeze = [ZstdCodec(level=1)]
     if p.dims[:1] != ("time",):

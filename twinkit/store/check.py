@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from twinkit.error import TwinError, escaped
-from twinkit.store import commit, digest, index, lock, record, repository
+from twinkit.store import chest, commit, digest, drain, index, lock, record, repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -159,6 +159,7 @@ def checked(
         except record.Damaged:
             told = None
         rows = _chain(shown, records, told, faults)
+        faults += _journals(root, repo, references.get("branch.main", ""))
         heads = {name: rows[at].head for name, at in sorted(references.items()) if at in rows}
         newest = set(references.values()) - {repository.ROOT}
         for at in sorted(set(rows) if thorough else newest & set(rows)) if values else ():
@@ -190,6 +191,16 @@ def checked(
                 f"head {wanted[:12]} is in no branch: newest commits were dropped, or the history was rewritten"
             )
     return Verification(str(root), list(dict.fromkeys(faults)), notes, commits, files, heads)
+
+
+def _journals(root: pathlib.Path, repo: Any, newest: str) -> list[str]:
+    """What is wrong with the journals, which follow from what the newest commit of main says of them."""
+    if not record.journals(root):
+        return []
+    import zarr
+
+    group = zarr.open_group(repo.readonly_session(snapshot_id=newest).store, mode="r")
+    return chest.faults(root, drain.marks(group))
 
 
 def _short(row: Row) -> str:
@@ -255,6 +266,7 @@ def _files(root: pathlib.Path, faults: list[str]) -> tuple[dict[str, dict[str, A
         elif digests[name] != expected[name]:
             faults.append(f"{name} was altered")
     ours = {record.IDENTITY, record.SEAL, record.HORIZON, index.INDEX, lock.LOCK, lock.MARK}
+    ours |= chest.files(root)
     ours |= {f"{record.RECORDS}/{p.name}" for p in record.records(root).values()}
     ours |= {f"refs/{name}/ref.json" for name in record.references(root)}
     return records, altered, sorted(there - set(expected) - ours), len(there)

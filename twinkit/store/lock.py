@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pathlib
     from collections.abc import Iterator
 
-__all__ = ["begin", "finish", "hold", "interrupted", "put"]
+__all__ = ["begin", "finish", "hold", "interrupted", "put", "settle_folder"]
 
 WRITABLE = "a store that can be written"
 LOCK = "twinkit/lock"
@@ -28,15 +28,15 @@ MARK = "twinkit/pending.json"
 
 
 @contextlib.contextmanager
-def hold(root: pathlib.Path) -> Iterator[None]:
-    """Be the one writer of the store at `root`.
+def hold(root: pathlib.Path, name: str = LOCK, *, what: str = "one writer at a time") -> Iterator[None]:
+    """Be the one writer of the store at `root`, or of another thing that has its own lock.
 
     Errors
     ------
     TwinError
         Another process or thread writes, or the folder cannot be written.
     """
-    path = root / LOCK
+    path = root / name
     try:
         file = path.open("a+b")
     except OSError as fault:
@@ -49,7 +49,7 @@ def hold(root: pathlib.Path) -> Iterator[None]:
     with file:
         if not _taken(file):
             raise TwinError(
-                "one writer at a time",
+                what,
                 found=f"another one at work{_who(path)}",
                 hint="wait until it is done and try again; reading is possible meanwhile",
                 where=str(root),
@@ -148,3 +148,13 @@ def interrupted(root: pathlib.Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
     return mark if intact else {}
+
+
+def settle_folder(folder: pathlib.Path) -> None:
+    """Have the names in a folder on the disk: a new file that no folder knows is none after a power cut."""
+    if os.name != "nt":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -203,7 +203,21 @@ def seal(root: pathlib.Path, *moved: str) -> None:
     stand = {**before, **{name: now[name] for name in moved if name in now}}
     kept = {key: file_digests(root, [name])[name] for key, name in SEALED.items()}
     # Not waited for: it can be told anew from what it seals, see `commit.recover`.
-    write(root / SEAL, {**kept, "references": stand}, durable=False)
+    write(root / SEAL, {**kept, "journals": sorted(journals(root)), "references": stand}, durable=False)
+
+
+JOURNALS = "twinkit/journal"
+"""Folder of the journals: a file, its seal and its lock for each node that takes readings."""
+
+
+def journals(root: pathlib.Path) -> set[str]:
+    """The nodes that have a journal in the store's folder, and those that had one when it was sealed."""
+    folder = root / JOURNALS
+    found = {p.stem for p in folder.iterdir() if p.suffix in (".sqlite", ".json")} if folder.is_dir() else set()
+    try:
+        return found | set(read(root / SEAL).get("journals", ()))
+    except (FileNotFoundError, Damaged):
+        return found
 
 
 def identity(root: pathlib.Path, *, newest: int) -> dict[str, Any]:

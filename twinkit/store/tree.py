@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
@@ -12,9 +13,9 @@ from twinkit.error import TwinError
 from twinkit.store import array, blocks, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-__all__ = ["add", "append", "describe", "hierarchy", "node_digest", "read", "stored_plan", "write"]
+__all__ = ["add", "append", "describe", "grown", "hierarchy", "node_digest", "read", "stored_plan", "write"]
 
 
 def hierarchy(group: Any) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
@@ -79,7 +80,7 @@ def plans(ds: xr.Dataset, node: str) -> list[array.Plan]:
 
 
 def write(
-    group: Any, twin: xr.DataTree, said: Mapping[str, Any]
+    group: Any, twin: xr.DataTree, said: Mapping[str, Any], *, kept: Collection[str] = ()
 ) -> tuple[set[str], dict[str, str], dict[str, list[str]]]:
     """Make a Zarr hierarchy hold a twin, touching only what differs from it.
 
@@ -90,6 +91,8 @@ def write(
     twin : DataTree
     said : dict
         What the commit says on which the session stands; {} for an empty store.
+    kept : collection of str
+        Nodes that stay as they are stored, whatever the twin says of them.
 
     Returns
     -------
@@ -100,15 +103,18 @@ def write(
     known: dict[str, list[str]] = dict(said.get("values", {}))
     want: dict[str, tuple[dict[str, Any], list[array.Plan]]] = {}
     for node, child in twin.children.items():
+        if node in kept:
+            continue
         ds = child.to_dataset(inherit=False)
         want[node] = (digest.attributes(ds.attrs, where=node), plans(ds, node))
     # Everything that can be refused was refused above: from here on only the disk can fail.
 
-    root_attrs = _node_attrs(digest.attributes(twin.attrs, where="/"), list(want))
+    ours = [node for node in before if node in kept]
+    root_attrs = _node_attrs(digest.attributes(twin.attrs, where="/"), [*want, *ours])
     _set_attributes(group, root_attrs)
-    for node in set(before) - set(want) - {"/"}:
+    for node in set(before) - set(want) - set(ours) - {"/"}:
         del group[node]
-    values: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {w: v for w, v in known.items() if w.partition("/")[0] in ours}
     targets: list[tuple[array.Plan, Any, int, str]] = []
     for node, (attrs, planned) in want.items():
         child = group.require_group(node)
@@ -129,6 +135,7 @@ def write(
         values[target.path] = kept
 
     nodes = {"/": node_digest(root_attrs, {})}
+    nodes |= {node: said["nodes"][node] for node in ours}
     nodes |= {node: _node_digest(node, group[node], dict(group[node].arrays()), values) for node in want}
     old = said.get("nodes", {})
     changed = {n for n in set(nodes) | set(old) if nodes.get(n) != old.get(n)}
@@ -161,15 +168,23 @@ def _unchanged(p: array.Plan, held: Any, known: list[str] | None) -> bool:
 
 
 def add(
-    group: Any, node: str, ds: xr.Dataset, said: Mapping[str, Any]
+    group: Any,
+    node: str,
+    ds: xr.Dataset,
+    said: Mapping[str, Any],
+    *,
+    dim: str = "",
+    length: int = 0,
+    mark: Mapping[str, Any] | None = None,
 ) -> tuple[set[str], dict[str, str], dict[str, list[str]]]:
-    """Make a new node beside those that are there. What comes back is as from `write`."""
+    """Make a new node beside those that are there. Gives what `write` does; `dim` and so on as in `grown`."""
     attrs = digest.attributes(ds.attrs, where=node)
-    planned = plans(ds, node)
+    planned = _cut(plans(ds, node), dim, length)
     order = [*dict(group.attrs).get(array.OURS, {}).get("order", []), node]
     stored = {k: v for k, v in dict(group.attrs).items() if k != array.OURS}
     _set_attributes(group, {**stored, array.OURS: {**dict(group.attrs)[array.OURS], "order": order}})
-    child = group.create_group(node, attributes=_node_attrs(attrs, [p.name for p in planned], _beside(planned)))
+    stored = _node_attrs(attrs, [p.name for p in planned], _beside(planned))
+    child = group.create_group(node, attributes=_marked(stored, mark))
     targets = [(p, array.create(child, p), 0, "") for p in planned]
     values = dict(said["values"])
     held = {}
@@ -191,7 +206,7 @@ def node_digest(attrs: Mapping[str, Any], variables: Mapping[str, Any]) -> str:
 
 
 def _fit(
-    held: Mapping[str, Any], node: str, ds: xr.Dataset, said: Mapping[str, Any], *, dim: str, last: Any
+    held: Mapping[str, Any], node: str, ds: xr.Dataset, said: Mapping[str, Any], *, dim: str, last: Any, ordered: bool
 ) -> list[array.Plan]:
     """The variables to append; refuses what does not fit the stored node, before anything is written.
 
@@ -238,7 +253,7 @@ def _fit(
     for name, p in new.items():
         if dim not in p.dims:
             _same_as_stored(held.get(name), p, f"{node}/{name}", said)
-    if dim in new and dim in held:
+    if ordered and dim in new and dim in held:
         both = [*last, *new[dim].data]
         if any(b <= a for a, b in itertools.pairwise(both)):
             stored = array.Stored(held[dim], new[dim].kind, f"{node}/{dim}")[-1:]
@@ -269,8 +284,92 @@ def _same_as_stored(held: Any, p: array.Plan, where: str, said: Mapping[str, Any
         )
 
 
+def _cut(planned: list[array.Plan], dim: str, length: int) -> list[array.Plan]:
+    """Plans whose blocks have a given length along one dim."""
+    for p in planned:
+        if length and p.dims[:1] == (dim,):
+            p.chunks = (length, *p.shape[1:])
+    return planned
+
+
+def _marked(attrs: dict[str, Any], mark: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The attributes of a group with what it says of its journal."""
+    return attrs if mark is None else {**attrs, array.OURS: {**attrs[array.OURS], "journal": dict(mark)}}
+
+
+def grown(
+    group: Any,
+    node: str,
+    ds: xr.Dataset,
+    said: Mapping[str, Any],
+    *,
+    dim: str,
+    length: int,
+    mark: Mapping[str, Any] | None,
+) -> tuple[dict[str, str], dict[str, list[str]]]:
+    """Make a node of a journal, or make it longer, and wider where variables or ids have come since.
+
+    Its values along `dim` need not ascend: rows stand as they were committed.
+
+    Parameters
+    ----------
+    group, node, ds, said
+        As in `append`.
+    dim : str
+    length : int
+        Of a stored block along `dim`.
+    mark : mapping, optional
+        What the node says of its journal.
+    """
+    if node not in group:
+        _, nodes, values = add(group, node, ds, said, dim=dim, length=length, mark=mark)
+        return nodes, values
+    said = _widened(group, node, ds, said, dim=dim, length=length)
+    if mark is not None:
+        _set_attributes(group[node], _marked(dict(group[node].attrs), mark))
+    return append(group, node, ds, said, dim=dim, ordered=False)
+
+
+def _widened(
+    group: Any, node: str, ds: xr.Dataset, said: Mapping[str, Any], *, dim: str, length: int
+) -> Mapping[str, Any]:
+    """Give a stored node the variables and ids that it lacks, empty for the rows that it has."""
+    import dask.array as da
+
+    child = group[node]
+    held = dict(child.arrays())
+    values = dict(said["values"])
+    targets = []
+    rows = next(a.shape[0] for a in held.values() if (a.metadata.dimension_names or ())[:1] == (dim,))
+    for p in plans(ds, node):
+        if dim not in p.dims:
+            if p.name not in held or held[p.name].shape != p.shape:
+                targets.append((p, array.create(child, p), 0, ""))
+            continue
+        was = held.get(p.name)
+        if was is not None and was.shape[1:] == p.shape[1:]:
+            continue
+        empty = p.data.dtype.type(0) if p.data.dtype.kind == "i" else p.data.dtype.type("nan")
+        data = da.full((rows, *p.shape[1:]), empty, chunks=(length, *p.shape[1:]))
+        if was is not None:
+            # In memory, because the array that it is read from is replaced by the one that it is written to.
+            old = np.asarray(was[:])
+            data = np.full(data.shape, empty)
+            data[:, : old.shape[1]] = old
+        wide = array.Plan(p.name, p.kind, p.dims, data, p.attrs, p.coordinate, chunks=(length, *p.shape[1:]))
+        targets.append((wide, array.create(child, wide), 0, ""))
+    for (p, _, _, _), kept in zip(targets, blocks.write(targets), strict=True):
+        values[f"{node}/{p.name}"] = kept
+    if targets:
+        names = [*dict(child.attrs)[array.OURS]["order"]]
+        names += [p.name for p, _, _, _ in targets if p.name not in names]
+        attrs = dict(child.attrs)
+        _set_attributes(child, {**attrs, array.OURS: {**attrs[array.OURS], "order": names}})
+    return {**said, "values": values}
+
+
 def append(
-    group: Any, node: str, ds: xr.Dataset, said: Mapping[str, Any], *, dim: str
+    group: Any, node: str, ds: xr.Dataset, said: Mapping[str, Any], *, dim: str, ordered: bool = True
 ) -> tuple[dict[str, str], dict[str, list[str]]]:
     """Make the arrays of a node longer along one dim.
 
@@ -289,7 +388,7 @@ def append(
     values = dict(said["values"])
     targets: list[tuple[array.Plan, Any, int, str]] = []
     tails = {dim: _tail(held[dim], f"{node}/{dim}")} if dim in held else {}
-    for p in _fit(held, node, ds, said, dim=dim, last=tails.get(dim, [])[-1:]):
+    for p in _fit(held, node, ds, said, dim=dim, last=tails.get(dim, [])[-1:], ordered=ordered):
         target = held[p.name]
         was = stored_plan(target)
         if not was.shape[0]:
@@ -323,15 +422,16 @@ def _tail(held: Any, where: str) -> Any:
 
 def _joined(before: Any, after: Any) -> Any:
     import dask.array as da
-    import numpy as np
 
     return da.concatenate([before, after]) if hasattr(after, "dask") else np.concatenate([before, after])
 
 
-def read(group: Any, said: Mapping[str, Any], *, commit: str) -> xr.DataTree:
-    """The twin that a Zarr hierarchy holds: indexes in memory, everything else lazy."""
+def read(group: Any, said: Mapping[str, Any], *, commit: str, hidden: Collection[str] = ()) -> xr.DataTree:
+    """The twin that a Zarr hierarchy holds: indexes in memory, everything else lazy; without `hidden` nodes."""
     trees = {}
     for node, (attrs, arrays) in hierarchy(group).items():
+        if node in hidden:
+            continue
         variables = {}
         coordinates = set()
         for name, held in arrays.items():
