@@ -3,7 +3,7 @@
 A crate is a zip file. In it stand
 
 - ``ro-crate-metadata.json``: who, what, when, under which licence, from which sources, and of each variable whether it
-  was measured, modelled or generated, in the JSON-LD of RO-Crate 1.3;
+  was measured, modelled or generated, in the JSON-LD of RO-Crate 1.1;
 - ``twin.zarr/``: the arrays as the store holds them, a plain Zarr version 3 hierarchy:
   ``xarray.open_datatree("twin.zarr", engine="zarr", consolidated=False)`` reads it without twinkit;
 - ``commit.json``: what the commit says of itself, with the digests that tie every value to its head;
@@ -47,8 +47,8 @@ __all__ = ["Crate", "crate", "rebuild"]
 Path = str | os.PathLike[str]
 
 METADATA, COMMIT, MANIFEST, ARRAYS = "ro-crate-metadata.json", "commit.json", "manifest-sha256.txt", "twin.zarr"
-VERSION = "1.3"
-"""Of the RO-Crate specification."""
+VERSION = "1.1"
+"""Of the RO-Crate specification: the one that archives and their tools read today."""
 
 HOME = "https://github.com/twinkit/twinkit"
 MOST = 16e9
@@ -147,7 +147,7 @@ def crate(
 
     References
     ----------
-    RO-Crate Metadata Specification 1.3, https://w3id.org/ro/crate/1.3
+    RO-Crate Metadata Specification 1.1, https://w3id.org/ro/crate/1.1
     """
     state = plain.state(store, branch=branch, tag=tag, commit=commit, as_of=as_of)
     target = _target(path)
@@ -162,12 +162,12 @@ def crate(
     twin = state.twin
     free = _licence(twin, licence)
     people = _authors(authors, (row.author for row in state.line))
-    metadata = _metadata(twin, state, licence=free, authors=people)
+    metadata, folders = _metadata(twin, state, licence=free, authors=people)
     draft = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.draft")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with zipfile.ZipFile(draft, "x", zipfile.ZIP_STORED) as out:
-            count = _packed(out, metadata, state)
+            count = _packed(out, metadata, folders, state)
         draft.replace(target)
     except OSError as fault:
         raise TwinError(
@@ -199,22 +199,29 @@ def _target(path: Path) -> pathlib.Path:
     return target
 
 
-def _packed(out: zipfile.ZipFile, metadata: bytes, state: plain.State) -> int:
-    """Write all files, each once; gives their number."""
+def _packed(out: zipfile.ZipFile, metadata: bytes, folders: Iterable[str], state: plain.State) -> int:
+    """Write all files, each once, and the folders that the metadata names; gives the number of files."""
     sums: dict[str, str] = {}
 
-    def put(name: str, content: bytes) -> None:
+    def put(name: str, content: bytes, kind: int = stat.S_IFREG | 0o644) -> None:
         entry = zipfile.ZipInfo(name, EPOCH)
-        entry.create_system, entry.external_attr = 3, (stat.S_IFREG | 0o644) << 16
+        entry.create_system, entry.external_attr = 3, kind << 16
         out.writestr(entry, content)
-        sums[name] = hashlib.sha256(content).hexdigest()
+        if not entry.is_dir():
+            sums[name] = hashlib.sha256(content).hexdigest()
 
     put(METADATA, metadata)
     put(COMMIT, _json(state.said))
-    for name, content in state.files():
-        put(f"{ARRAYS}/{name}", content)
-    put(MANIFEST, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)).encode())
+    for name in folders:
+        put(name, b"", stat.S_IFDIR | 0o755)
+    for name in state.names:
+        put(f"{ARRAYS}/{name}", state.content(name))
+    put(MANIFEST, "".join(map(_line, sums.values(), sums)).encode())
     return len(sums)
+
+
+def _line(digest: str, name: str) -> str:
+    return f"{digest}  {name}\n"
 
 
 def _json(value: Any) -> bytes:
@@ -259,8 +266,10 @@ def _authors(given: Sequence[str] | None, committed: Iterable[str]) -> list[tupl
 # ---------------------------------------------------------------- what the crate says of itself
 
 
-def _metadata(twin: xr.DataTree, state: plain.State, *, licence: str, authors: list[tuple[str, str]]) -> bytes:
-    """The JSON-LD of the crate."""
+def _metadata(
+    twin: xr.DataTree, state: plain.State, *, licence: str, authors: list[tuple[str, str]]
+) -> tuple[bytes, list[str]]:
+    """The JSON-LD of the crate, and the folders that it names."""
     try:
         from rocrate.model.contextentity import ContextEntity
         from rocrate.model.person import Person
@@ -279,9 +288,8 @@ def _metadata(twin: xr.DataTree, state: plain.State, *, licence: str, authors: l
     people = [
         made.add(Person(made, key or f"#author-{i + 1}", {"name": name})) for i, (name, key) in enumerate(authors)
     ]
-    software = entity(
-        HOME, "SoftwareApplication", name="twinkit", url=HOME, softwareVersion=twinkit.__version__
-    )  # fmt: skip
+    release = {"version": twinkit.__version__, "softwareVersion": twinkit.__version__}
+    software = entity(HOME, "SoftwareApplication", name="twinkit", url=HOME, **release)
     title = str(twin.attrs.get("title") or "A digital twin")
     place = twin.attrs.get("place")
     root = made.root_dataset
@@ -294,7 +302,7 @@ def _metadata(twin: xr.DataTree, state: plain.State, *, licence: str, authors: l
     root["datePublished"] = said["when"]
     root["dateModified"] = said["when"]
     root["license"] = _licence_entity(entity, licence)
-    root["author"] = people
+    root["author"] = _alone(people)
     root["keywords"] = ["digital twin", "telecommunications", *_kinds(twin)]
     root["version"] = said["head"][:12]
     root["identifier"] = entity(
@@ -307,9 +315,9 @@ def _metadata(twin: xr.DataTree, state: plain.State, *, licence: str, authors: l
     )
     sources = [s.strip() for s in str(twin.attrs.get("sources") or "").split(";") if s.strip()]
     if sources:
-        root["isBasedOn"] = [
-            entity(f"#source-{i + 1}", "CreativeWork", name=text, description=text) for i, text in enumerate(sources)
-        ]
+        root["isBasedOn"] = _alone(
+            [entity(f"#source-{i + 1}", "CreativeWork", name=s, description=s) for i, s in enumerate(sources)]
+        )
     if "crs" in twin.attrs:
         where = {"name": str(place)} if place else {"name": title}
         root["contentLocation"] = entity("#place", "Place", **where, description=f"in {twin.attrs['crs']}")
@@ -322,18 +330,25 @@ def _metadata(twin: xr.DataTree, state: plain.State, *, licence: str, authors: l
         instrument={"@id": software.id},
         result={"@id": "./"},
     )
-    root["mentions"] = [{"@id": "#commit"}]
-    _files(made, entity, twin)
+    root["mentions"] = {"@id": "#commit"}
+    folders = _files(made, entity, twin, state)
     graph = made.metadata.generate()
     graph["@graph"].sort(key=lambda e: (e["@id"] not in (METADATA, "./"), e["@id"] != METADATA, e["@id"]))
-    return _json(graph)
+    return _json(graph), folders
 
 
-def _files(made: Any, entity: Any, twin: xr.DataTree) -> None:
+def _alone(entities: list[Any]) -> Any:
+    """A list of one is written as the one."""
+    return entities[0] if len(entities) == 1 else entities
+
+
+def _files(made: Any, entity: Any, twin: xr.DataTree, state: plain.State) -> list[str]:
     """The data entities: the arrays, node by node with their variables, and the two files of digests."""
+    names = [METADATA, COMMIT, *(f"{ARRAYS}/{name}" for name in state.names)]
     made.add_file(
         dest_path=COMMIT,
         properties={
+            "contentSize": str(len(_json(state.said))),
             "name": "what the commit says",
             "description": "message, author, time, and the digests of nodes and values that give the head",
             "encodingFormat": "application/json",
@@ -342,6 +357,7 @@ def _files(made: Any, entity: Any, twin: xr.DataTree) -> None:
     made.add_file(
         dest_path=MANIFEST,
         properties={
+            "contentSize": str(sum(len(_line("0" * 64, name).encode()) for name in names)),
             "name": "SHA-256 of every other file",
             "description": "as sha256sum --check reads it",
             "encodingFormat": "text/plain",
@@ -356,8 +372,10 @@ def _files(made: Any, entity: Any, twin: xr.DataTree) -> None:
             "encodingFormat": {"@id": zarr.id},
         },
     )
+    folders = [f"{ARRAYS}/"]
     for node, child in twin.children.items():
         table = child.to_dataset(inherit=False)
+        folders.append(f"{ARRAYS}/{node}/")
         sizes = ", ".join(f"{d} {n:,}" for d, n in table.sizes.items())
         held = made.add_dataset(
             dest_path=f"{ARRAYS}/{node}",
@@ -365,7 +383,8 @@ def _files(made: Any, entity: Any, twin: xr.DataTree) -> None:
         )
         whole.append_to("hasPart", held)
         if table.data_vars:
-            held["variableMeasured"] = [_variable(entity, node, str(n), v) for n, v in table.data_vars.items()]
+            held["variableMeasured"] = _alone([_variable(entity, node, str(n), v) for n, v in table.data_vars.items()])
+    return folders
 
 
 def _variable(entity: Any, node: str, name: str, array: xr.DataArray) -> Any:

@@ -16,7 +16,7 @@ from twinkit.store import array, blocks, commit, digest, index, repository, tree
 if TYPE_CHECKING:
     import os
     import pathlib
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     import xarray as xr
 
@@ -51,21 +51,27 @@ class State:
         """The state as `open` gives it, lazy."""
         return tree.read(self.group, self.said, commit=self.said["head"])
 
-    def files(self) -> Iterator[tuple[str, bytes]]:
-        """Name and content of every file of the hierarchy, in the order of their names."""
+    @property
+    def names(self) -> list[str]:
+        """Of every file of the hierarchy, in their order."""
+        from zarr.core.sync import sync
+
+        async def found() -> list[str]:
+            return sorted([name async for name in self.group.store.list()])
+
+        with repository.engine(self.root):
+            return sync(found())
+
+    def content(self, name: str) -> bytes:
+        """Of one file."""
         from zarr.core.buffer import default_buffer_prototype
         from zarr.core.sync import sync
 
-        held = self.group.store
-
-        async def names() -> list[str]:
-            return sorted([name async for name in held.list()])
-
         with repository.engine(self.root):
-            for name in sync(names()):
-                content = sync(held.get(name, default_buffer_prototype()))
-                if content is not None:
-                    yield name, content.to_bytes()
+            content = sync(self.group.store.get(name, default_buffer_prototype()))
+        if content is None:
+            raise TwinError("a file of the commit", found="none", hint="tk.verify(path)", where=name)
+        return content.to_bytes()
 
 
 def state(path: str | os.PathLike[str], **which: Any) -> State:
@@ -137,7 +143,7 @@ def restored(
     Parameters
     ----------
     folder : Path
-        A Zarr hierarchy as `State.files` gave it. It is not trusted.
+        A Zarr hierarchy with the files of a `State`. It is not trusted.
     said : dict
         What the commit said from which the files came.
     path : str or Path
