@@ -61,6 +61,51 @@ def _drawn(twin):
     return energy.power(twin, _load(twin), hardware=energy.BY_KIND, antennas=2, digital=0.5)
 
 
+PRICES = {"grid_cost": 0.1, "diesel_cost": 0.4, "unserved_cost": 5.0}
+PRICES |= {"charging": 0.95, "discharging": 0.95, "standing_loss": 0.001, "start": 0.5}
+
+
+def _powered(twin):
+    """The twin with a power source for each of its sites."""
+    sites = twin["sites"].to_dataset()
+    words = np.resize(np.array(["grid and battery", "solar and battery", "diesel"], dtype=object), sites.sizes["site"])
+    return extend(twin, sites=sites.assign(power_source=("site", words)))
+
+
+def _supplied(twin):
+    """Power of sites, their equipment, the grid and the sun, over a day."""
+    energy = importlib.import_module("twinkit.energy")
+    drawn = energy.site_power(_drawn(twin), twin, overhead=120.0)
+    has = energy.equipment(drawn, _powered(twin), battery_hours=6.0, solar_ratio=4.0, reserve=2.0)
+    up = energy.grid_outages(twin, times=TIMES, mean_up=2e4, mean_down=1e4, feeder=3000.0, seed=1)
+    sky = {"cover": 0.4, "memory": 2e4, "performance": 0.8}
+    return drawn, has, up, energy.sunlight(_linked(twin), times=TIMES, seed=1, **sky)
+
+
+def _meshed(twin):
+    """The twin with a ring of links and a demand from its first site to each other one."""
+    ids = twin["sites"].site.values
+    names = np.array([f"l{i}" for i in range(len(ids))], dtype=object)
+    ends = {"source": ("link", ids), "target": ("link", np.roll(ids, -1))}
+    size = {"capacity": ("link", np.full(len(ids), 1e9)), "length": ("link", 1e3 * np.arange(1, len(ids) + 1))}
+    count = len(ids) - 1
+    demands = {"origin": ids[:1].repeat(count), "destination": ids[1:], "offered": np.linspace(1e8, 9e8, count)}
+    demand = np.array([f"d{i}" for i in range(count)], dtype=object)
+    return extend(
+        twin,
+        links=xr.Dataset(ends | size, {"link": names}),
+        demands=xr.Dataset({k: ("demand", v) for k, v in demands.items()}, {"demand": demand}),
+    )
+
+
+def _routed(twin):
+    return importlib.import_module("twinkit.network").routing(_meshed(twin))
+
+
+def _people_near(twin):
+    return importlib.import_module("twinkit.network").catchment(twin)
+
+
 SCRATCH = tempfile.TemporaryDirectory()
 
 
@@ -82,12 +127,36 @@ EXAMPLES = {
     "twinkit.city.served": lambda twin: ((twin, _covered(twin)), {"radius": 3000.0}),
     "twinkit.city.share": lambda twin: ((_covered(twin),), {"of": twin["surface/people"]}),
     "twinkit.city.worst_served": lambda twin: ((twin, _served(twin)), {"most": 3}),
+    # energy begin
     "twinkit.energy.cell.energy_used": lambda twin: ((_drawn(twin),), {}),
     "twinkit.energy.cell.power": lambda twin: (
         (twin, _load(twin)),
         {"hardware": importlib.import_module("twinkit.energy").BY_KIND, "antennas": 2, "digital": 0.5},
     ),
     "twinkit.energy.cell.site_power": lambda twin: ((_drawn(twin), twin), {"overhead": 120.0}),
+    "twinkit.energy.outages.grid_outages": lambda twin: (
+        (twin,),
+        {"times": TIMES, "mean_up": 2e4, "mean_down": 1e4, "feeder": 3000.0, "seed": 1},
+    ),
+    "twinkit.energy.sun.sunlight": lambda twin: (
+        (_linked(twin),),
+        {"times": TIMES, "cover": 0.4, "memory": 2e4, "performance": 0.8, "seed": 1},
+    ),
+    "twinkit.energy.supply.dispatch": lambda twin: (_supplied(twin), dict(PRICES)),
+    "twinkit.energy.supply.equipment": lambda twin: (
+        (_supplied(twin)[0], _powered(twin)),
+        {"battery_hours": 6.0, "solar_ratio": 4.0, "reserve": 2.0},
+    ),
+    # energy end
+    "twinkit.network.route.link_load": lambda twin: ((_meshed(twin), _routed(twin)), {}),
+    "twinkit.network.route.routes": lambda twin: (
+        (_meshed(twin),),
+        {"origin": "s0", "destination": "s1", "most": 2, "weight": _meshed(twin)["links/length"]},
+    ),
+    "twinkit.network.route.routing": lambda twin: ((_meshed(twin),), {"weight": _meshed(twin)["links/length"]}),
+    "twinkit.network.traffic.backhauled": lambda twin: ((twin, _people_near(twin)), {"core": "s0"}),
+    "twinkit.network.traffic.catchment": lambda twin: ((twin,), {}),
+    "twinkit.network.traffic.gravity": lambda twin: ((twin, _people_near(twin)), {"total": 1e9, "exponent": 1.0}),
     "twinkit.plan.candidates": lambda twin: ((twin,), {"spacing": 3000.0}),
     "twinkit.plan.choose": lambda twin: ((_gain(twin).compute(),), {"budget": 2}),
     "twinkit.plan.gain": lambda twin: (
@@ -102,6 +171,8 @@ EXAMPLES = {
     ),
     "twinkit.radio.land_cover.land_cover": lambda twin: ((twin, _wooded(twin)), {"classes": {10: 4}}),
     "twinkit.radio.shadowing.shadow_fading": lambda twin: ((twin,), {"scenario": "uma nlos", "seed": 1}),
+    "twinkit.telemetry.generate.generate": lambda twin: ((twin,), {"start": "2026-03-02", "days": 0.5, "seed": 1}),
+    "twinkit.telemetry.generate.peak_load": lambda twin: ((twin,), {}),
 }
 
 
