@@ -14,16 +14,29 @@ from typing import Any
 # Name → the module of this package in which it lives.
 _WHERE = {
     "BY_KIND": "cell",
+    "EQUIPMENT": "supply",
     "HARDWARE": "cell",
     "Hardware": "cell",
     "NAPS": "cell",
     "Nap": "cell",
     "cell_power": "cell",
     "chain_power": "cell",
+    "clear_sky": "sun",
+    "cloud_cover": "sun",
+    "clouded": "sun",
+    "declination": "sun",
+    "dispatch": "supply",
     "energy_used": "cell",
+    "equation_of_time": "sun",
+    "equipment": "supply",
+    "grid_outages": "outages",
     "nap_saving": "cell",
+    "notices": "outages",
     "power": "cell",
     "site_power": "cell",
+    "sun_elevation": "sun",
+    "sunlight": "sun",
+    "up_share": "outages",
 }
 
 __all__ = sorted(_WHERE)
