@@ -64,6 +64,9 @@ def _drawn(twin):
 PRICES = {"grid_cost": 0.1, "diesel_cost": 0.4, "unserved_cost": 5.0}
 PRICES |= {"charging": 0.95, "discharging": 0.95, "standing_loss": 0.001, "start": 0.5}
 
+QUIET = {"threshold": -105.0, "ceiling": 0.6, "most_lost": 0.0, "least_rate": 1e6, "wake_delay": 30.0}
+QUIET |= {"noise_figure": 9.0, "interference": 3.0, "efficiency": 0.6, "overhead": 0.14}
+
 
 def _powered(twin):
     """The twin with a power source for each of its sites."""
@@ -127,6 +130,17 @@ EXAMPLES = {
     "twinkit.city.served": lambda twin: ((twin, _covered(twin)), {"radius": 3000.0}),
     "twinkit.city.share": lambda twin: ((_covered(twin),), {"of": twin["surface/people"]}),
     "twinkit.city.worst_served": lambda twin: ((twin, _served(twin)), {"most": 3}),
+    "twinkit.network.flow.concurrent_flow": lambda twin: ((_meshed(twin),), {}),
+    "twinkit.network.flow.offered_at": lambda twin: ((_meshed(twin),), {"load": 0.5}),
+    "twinkit.network.route.link_load": lambda twin: ((_meshed(twin), _routed(twin)), {}),
+    "twinkit.network.route.routes": lambda twin: (
+        (_meshed(twin),),
+        {"origin": "s0", "destination": "s1", "most": 2, "weight": _meshed(twin)["links/length"]},
+    ),
+    "twinkit.network.route.routing": lambda twin: ((_meshed(twin),), {"weight": _meshed(twin)["links/length"]}),
+    "twinkit.network.traffic.backhauled": lambda twin: ((twin, _people_near(twin)), {"core": "s0"}),
+    "twinkit.network.traffic.catchment": lambda twin: ((twin,), {}),
+    "twinkit.network.traffic.gravity": lambda twin: ((twin, _people_near(twin)), {"total": 1e9, "exponent": 1.0}),
     # energy begin
     "twinkit.energy.cell.energy_used": lambda twin: ((_drawn(twin),), {}),
     "twinkit.energy.cell.power": lambda twin: (
@@ -138,6 +152,7 @@ EXAMPLES = {
         (twin,),
         {"times": TIMES, "mean_up": 2e4, "mean_down": 1e4, "feeder": 3000.0, "seed": 1},
     ),
+    "twinkit.energy.sleep.sleep": lambda twin: ((twin, _load(twin)), {"path_loss": _free_space, **QUIET}),
     "twinkit.energy.sun.sunlight": lambda twin: (
         (_linked(twin),),
         {"times": TIMES, "cover": 0.4, "memory": 2e4, "performance": 0.8, "seed": 1},
@@ -148,15 +163,6 @@ EXAMPLES = {
         {"battery_hours": 6.0, "solar_ratio": 4.0, "reserve": 2.0},
     ),
     # energy end
-    "twinkit.network.route.link_load": lambda twin: ((_meshed(twin), _routed(twin)), {}),
-    "twinkit.network.route.routes": lambda twin: (
-        (_meshed(twin),),
-        {"origin": "s0", "destination": "s1", "most": 2, "weight": _meshed(twin)["links/length"]},
-    ),
-    "twinkit.network.route.routing": lambda twin: ((_meshed(twin),), {"weight": _meshed(twin)["links/length"]}),
-    "twinkit.network.traffic.backhauled": lambda twin: ((twin, _people_near(twin)), {"core": "s0"}),
-    "twinkit.network.traffic.catchment": lambda twin: ((twin,), {}),
-    "twinkit.network.traffic.gravity": lambda twin: ((twin, _people_near(twin)), {"total": 1e9, "exponent": 1.0}),
     "twinkit.plan.candidates": lambda twin: ((twin,), {"spacing": 3000.0}),
     "twinkit.plan.choose": lambda twin: ((_gain(twin).compute(),), {"budget": 2}),
     "twinkit.plan.gain": lambda twin: (

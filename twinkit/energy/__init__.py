@@ -34,6 +34,7 @@ _WHERE = {
     "notices": "outages",
     "power": "cell",
     "site_power": "cell",
+    "sleep": "sleep",
     "sun_elevation": "sun",
     "sunlight": "sun",
     "up_share": "outages",
