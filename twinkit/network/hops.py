@@ -231,8 +231,8 @@ def along(twin: xr.DataTree, routing: xr.Dataset, *, speed: float) -> Paths:
     ids = np.asarray(demands["demand"].values, dtype=object)
     offered = np.asarray(demands["offered"].values, float)
     ends = [net.position(demands[n].values, where=f"demands/{n}") for n in ("origin", "destination")]
-    arc = positions(routing["link"].values, net.link, "link", "routing/link")
-    arc = arc + len(net.link) * (np.asarray(routing["direction"].values, dtype=object) == DIRECTIONS[1])
+    arc = positions(routing["over"].values, net.link, "link", "routing/over")
+    arc = arc + len(net.link) * (np.asarray(routing["way"].values, dtype=object) == DIRECTIONS[1])
     serves = positions(routing["serves"].values, ids, "demand", "routing/serves")
     split = np.asarray(routing["split"].values, float)
     order = np.lexsort((-split, serves))

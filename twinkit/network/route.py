@@ -33,7 +33,7 @@ EQUAL = 1e-9
 """Routes whose weights differ by less than this share are equal: sums of lengths differ in their last digits."""
 
 
-@contract(reads=[*ENDS, *WHO], gives=["serves", "link", "direction", "split", "reachable"], computes=True)
+@contract(reads=[*ENDS, *WHO], gives=["serves", "over", "way", "split", "reachable"], computes=True)
 def routing(
     twin: xr.DataTree,
     *,
@@ -62,7 +62,8 @@ def routing(
     Returns
     -------
     Dataset (leg) and (demand)
-        ``serves`` (a demand), ``link``, ``direction`` and ``split`` (0 to 1) of each leg; ``reachable`` of each demand.
+        ``serves`` (a demand), ``over`` (a link), ``way`` (forward, backward) and ``split`` (0 to 1) of each leg;
+        ``reachable`` of each demand.
         A demand without a route has no legs, nor has one from a site to itself.
 
     Errors
@@ -76,21 +77,25 @@ def routing(
 
     >>> from twinkit.network.traffic import square
     >>> found = routing(square())
-    >>> [(str(k), float(s)) for k, s in zip(found.link.values, found.split.values)]
+    >>> [(str(k), float(s)) for k, s in zip(found.over.values, found.split.values)]
     [('ab', 0.5), ('bc', 0.5), ('cd', 0.5), ('da', 0.5)]
 
     References
     ----------
     C. Hopps, Analysis of an Equal-Cost Multi-Path Algorithm, RFC 2992, section 1.
     """
-    net, origin, destination, ids = _asked(twin, usable)
-    weights = _weights(weight, net)
+    net, origin, destination, ids, _ = asked(twin, usable)
+    weights = weights_of(weight, net)
     legs = _legs(net, weights, origin, destination, equal_cost)
     said = "shortest routes by " + ("hops" if weight is None else str(weight.name or "weight"))
     return legs_dataset(net, ids, *legs, provenance=f"modelled: {said}{', split equally' if equal_cost else ''}")
 
 
-@contract(reads=["links/capacity", "demands/offered", "split"], gives=["link_traffic", "link_load"], computes=True)
+@contract(
+    reads=["links/capacity", "demands/offered", "serves", "over", "way", "split"],
+    gives=["link_traffic", "link_load"],
+    computes=True,
+)
 def link_load(twin: xr.DataTree, routing: xr.Dataset) -> xr.Dataset:
     r"""What the demands put on each link, in each direction, when they take these routes.
 
@@ -127,8 +132,8 @@ def link_load(twin: xr.DataTree, routing: xr.Dataset) -> xr.Dataset:
     capacity, offered, legs = dask.compute(links["capacity"], demands["offered"], routing)
     names, ids = (np.asarray(a[d].values, dtype=object) for a, d in ((capacity, "link"), (offered, "demand")))
     check_offered(offered, ids)
-    arc = positions(legs["link"].values, names, "link", "routing/link")
-    arc = arc + len(names) * _backward(legs["direction"].values)
+    arc = positions(legs["over"].values, names, "link", "routing/over")
+    arc = arc + len(names) * _backward(legs["way"].values)
     demand = positions(legs["serves"].values, ids, "demand", "routing/serves")
     onto = csr_matrix((np.asarray(legs["split"].values, float), (arc, demand)), shape=(2 * len(names), len(ids)))
     traffic = carried(onto, offered, names)
@@ -190,7 +195,7 @@ def routes(
     """
     within(most, 1, math.inf, name="most", unit="1")
     net = index(twin, usable=usable)
-    weights = _weights(weight, net)
+    weights = weights_of(weight, net)
     start = int(net.position([origin], where="origin")[0])
     end = int(net.position([destination], where="destination")[0])
     if start == end:
@@ -249,8 +254,8 @@ def legs_dataset(
     return xr.Dataset(
         {
             "serves": ("leg", ids[demand], said),
-            "link": ("leg", net.link[arc % len(net.link)], said),
-            "direction": ("leg", np.array(DIRECTIONS, dtype=object)[arc // len(net.link)], said),
+            "over": ("leg", net.link[arc % len(net.link)], said),
+            "way": ("leg", np.array(DIRECTIONS, dtype=object)[arc // len(net.link)], said),
             "split": ("leg", split, said),
             "reachable": ("demand", reachable, said),
         },
@@ -258,19 +263,22 @@ def legs_dataset(
     )
 
 
-def _asked(twin: xr.DataTree, usable: xr.DataArray | None) -> tuple[Index, np.ndarray, np.ndarray, np.ndarray]:
-    """The network, and origin and destination of each demand by position."""
+def asked(
+    twin: xr.DataTree, usable: xr.DataArray | None
+) -> tuple[Index, np.ndarray, np.ndarray, np.ndarray, xr.DataArray]:
+    """The network, origin and destination of each demand by position, their ids, and what they offer."""
     import dask
 
     net = index(twin, usable=usable)
     demands = twin.children["demands"].to_dataset(inherit=False)
-    origin, destination = dask.compute(demands["origin"], demands["destination"])
+    origin, destination, offered = dask.compute(demands["origin"], demands["destination"], demands.get("offered"))
     ids = demands["demand"].values if "demand" in demands.variables else np.arange(demands.sizes["demand"])
     ends = [net.position(e.values, where=f"demands/{e.name}") for e in (origin, destination)]
-    return net, ends[0], ends[1], np.asarray(ids, dtype=object)
+    return net, ends[0], ends[1], np.asarray(ids, dtype=object), offered
 
 
-def _weights(weight: xr.DataArray | None, net: Index) -> np.ndarray:
+def weights_of(weight: xr.DataArray | None, net: Index) -> np.ndarray:
+    """Positive weights of all links in service; one each where none are given."""
     if weight is None:
         return np.ones(len(net.link))
     values = np.asarray(on_links(weight.compute(), net.link, where="weight"), float)
