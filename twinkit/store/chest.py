@@ -29,6 +29,9 @@ FOLDER = record.JOURNALS
 MOST = 10_000
 """Refused messages that are kept; all are counted."""
 
+SPARE = 64
+"""Pages that readings have left behind, and with more of which a journal is packed when it is closed."""
+
 TABLES = """
 create table if not exists meta (key text primary key, value text not null) without rowid;
 create table if not exists batches (
@@ -163,11 +166,15 @@ class Chest:
             return int(seq), at
         return (int(mark["seq"]), str(mark["digest"])) if mark else (0, START)
 
-    def close(self) -> None:
+    def close(self, totals: Totals | None = None) -> None:
         """Seal the file byte for byte. One that a reader holds open stays vouched for by its chain."""
         if self._connection is None:
             return
         with contextlib.suppress(sqlite3.Error):
+            if totals is not None and totals != _totals(self._connection):
+                _keep(self._connection, totals)
+            if self._connection.execute("pragma freelist_count").fetchone()[0] > SPARE:
+                self._connection.execute("vacuum")
             self._connection.execute("pragma wal_checkpoint(truncate)")
         self.drop()
         if not _beside(self.file):

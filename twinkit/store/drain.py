@@ -70,14 +70,20 @@ def opened(root: pathlib.Path, repo: Any = None, snapshot: str = "") -> tuple[An
 def sensors(root: pathlib.Path) -> dict[str, list[str]]:
     """Where the newest twin has sensors: "cell" and "site", and others of its nodes, to their ids."""
     group, _, _ = opened(root)
-    found: dict[str, list[str]] = {}
     with repository.engine(root):
-        for node, member in group.groups():
-            if node.endswith("s") and node[:-1] in member:
-                held = member[node[:-1]]
-                dims = held.metadata.dimension_names
-                if tuple(dims or ()) == (node[:-1],) and array.unexplained(dict(held.attrs))[1].get("kind") == "text":
-                    found[node[:-1]] = list(map(str, held[:].tolist()))
+        return ids_of(group)
+
+
+def ids_of(group: Any) -> dict[str, list[str]]:
+    """Dim to the ids that a stored tree has along it, in nodes named for it: "cell" and the ids of ``cells``."""
+    found: dict[str, list[str]] = {}
+    for node, member in group.groups():
+        dim = node[:-1]
+        if node.endswith("s") and dim in member:
+            held = member[dim]
+            kind = array.unexplained(dict(held.attrs))[1].get("kind")
+            if tuple(held.metadata.dimension_names or ()) == (dim,) and kind == "text":
+                found[dim] = list(map(str, held[:].tolist()))
     return found
 
 

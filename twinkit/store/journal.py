@@ -159,7 +159,7 @@ class Journal:
         """Seal the journal and let the next ingester in."""
         with self._guard:
             try:
-                self._chest.close()
+                self._chest.close(None if self._broken else self._totals)
             finally:
                 self._stack.close()
 
@@ -383,9 +383,12 @@ class Journal:
             v, r = grid.at(grid.row(times)[codes], wave.sensor[mine])
             if len(self._base.time):
                 stored = self._base.rows(times)[codes]
-                look = np.flatnonzero((r == 0) & (stored >= 0))
+                look = np.flatnonzero(stored >= 0)
                 if len(look):
-                    v[look], r[look] = self._base.at(self._variables[variable], stored[look], wave.sensor[mine][look])
+                    # What came late for a block may be older than what the block has.
+                    b, s = self._base.at(self._variables[variable], stored[look], wave.sensor[mine][look])
+                    newer = s > r[look]
+                    v[look[newer]], r[look[newer]] = b[newer], s[newer]
             value[mine], received[mine] = v, r
         return value, received
 

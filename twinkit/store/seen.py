@@ -110,7 +110,7 @@ def twin(
     trees: dict[str, Any] = {"/": out.to_dataset(inherit=False)}
     trees |= {n: c.to_dataset(inherit=False) for n, c in out.children.items()}
     for node in sorted({*marks, *pending}):
-        ds = _seen(where, tells, node, pending.get(node, []), until, marks.get(node))
+        ds = _seen(where, tells, node, pending.get(node, []), until, marks.get(node), ids=drain.ids_of(group))
         if ds is not None:
             for variable in ds.data_vars.values():
                 variable.encoding["source"] = OURS
@@ -119,20 +119,28 @@ def twin(
 
 
 def _seen(
-    group: Any, said: Mapping[str, Any], node: str, batches: list[Batch], until: int | None, mark: dict[str, Any] | None
+    group: Any,
+    said: Mapping[str, Any],
+    node: str,
+    batches: list[Batch],
+    until: int | None,
+    mark: dict[str, Any] | None,
+    *,
+    ids: dict[str, list[str]],
 ) -> xr.Dataset | None:
-    """One node of readings; None where there are none yet."""
-    ids: dict[str, list[str]] = {}
+    """One node of readings, over the ids that it has and those of the twin; None where there are none yet."""
     base: dict[str, xr.Variable] = {}
     time = np.empty(0, "i8")
     dims: dict[str, str] = {}
     extra: list[tuple[list[str], readings.Columns]] = []
     attrs: dict[str, Any] = {}
     if mark is not None:
-        attrs, base, ids = _base(group, said, node, mark)
+        attrs, base, own = _base(group, said, node, mark)
+        ids = {dim: list(dict.fromkeys([*own.get(dim, []), *ids.get(dim, [])])) for dim in {*own, *ids}}
         time = base.pop("time").to_numpy().view("i8")
         dims = {v: str(base[v].dims[1]) for v in base}
         if f"{node}{drain.LATE}" in group:
+            # Its sensors are positions in the ids that stand first.
             extra.append((mark["variables"], drain.late_of(group[f"{node}{drain.LATE}"])))
     extra += [_placed(batch, ids, dims) for batch in batches]
     variables = list(dims)
