@@ -38,6 +38,9 @@ SESSION = 7 * 86400
 HELD = 2**26
 """Bytes of payload that wait here at most; reading stops there until they are durable."""
 
+BRIEF = 5.0
+"""A connection that is lost sooner [s] is made again after a longer wait than before."""
+
 TAKEN_OVER = 142  # MQTT 5, 3.14.2.1: another client came with our id
 
 
@@ -159,11 +162,13 @@ class Subscription:
         self.connections = 0
         self.trouble = ""
         """What keeps us from the broker now; "" when nothing does."""
+        self._subscribed = False
         self._inbox: list[Message] = []
         self._bytes = 0
         self._fatal: TwinError | None = None
         self._next, self._wait = 0.0, 0.0
         self._since = 0.0
+        self._met, self._brief = 0.0, 0
         self._misc = 0.0
         self._paho = self._made()
 
@@ -201,7 +206,8 @@ class Subscription:
         if self.connections and not flags.session_present:
             self.forgotten += 1
         self.connections += 1
-        self._wait = 0.0
+        self.connected, self.trouble = True, ""
+        self._met = time.monotonic()
         if self.version == 5:
             from paho.mqtt.subscribeoptions import SubscribeOptions
 
@@ -219,7 +225,7 @@ class Subscription:
                 where=str(self.broker),
             )
             return
-        self.connected, self.trouble = True, ""
+        self._subscribed = True
 
     def _on_disconnect(self, _paho: Any, _user: Any, _flags: Any, code: Any, _properties: Any) -> None:
         self._lost(str(code))
@@ -268,7 +274,8 @@ class Subscription:
         except (OSError, ValueError) as fault:
             raise self._unreachable(fault) from None
         end = time.monotonic() + patience
-        while not self.connected:
+        # a broker that knows our session may send what it kept before it answers the subscription
+        while not (self._subscribed or self._inbox):
             if self.trouble and self._fatal is None:
                 raise self._unreachable(ConnectionError(self.trouble))
             if time.monotonic() > end:
@@ -361,6 +368,12 @@ class Subscription:
 
     def _lost(self, why: str) -> None:
         """What came over a connection that is gone comes again over the next: the numbers here mean nothing more."""
+        if self.connected:
+            if time.monotonic() > self._met + BRIEF:
+                self._brief, self._wait = 0, 0.0
+            self._brief += 1
+        if self._brief > 3:
+            why += f", again and again: does another program use the session '{self.client}'?"
         self.connected, self.trouble = False, why
         self._inbox, self._bytes = [], 0
 
