@@ -109,6 +109,43 @@ def _people_near(twin):
     return importlib.import_module("twinkit.network").catchment(twin)
 
 
+def _networked(twin):
+    """The twin with an exchange, a link to every site, and a grid."""
+    sites = twin["sites"].to_dataset()
+    names = sites.site.values
+    kind = ("site", np.array(["exchange", *["macro"] * (len(names) - 1)], dtype=object))
+    ends = {"source": ("link", names[1:]), "target": ("link", np.repeat(names[:1], len(names) - 1))}
+    links = xr.Dataset(ends, {"link": np.array([f"l{i}" for i in range(1, len(names))], dtype=object)})
+    joined = extend(twin, sites=sites.assign(kind=kind), links=links)
+    return importlib.import_module("twinkit.resilience").electrified(joined, spacing=4000.0)
+
+
+def _track(twin):
+    """A cyclone across the small twin, which lies near the equator at 75 degree east."""
+    resilience = importlib.import_module("twinkit.resilience")
+    return resilience.track(["2020-01-01T00", "2020-01-01T12"], [74.0, 76.0], [4.5, 4.5], wind=[60.0, 60.0])
+
+
+def _storm(twin):
+    return importlib.import_module("twinkit.resilience").cyclone(twin, _track(twin), members=2, seed=1)
+
+
+def _hit(twin):
+    return importlib.import_module("twinkit.resilience").strike(twin, _storm(twin), draws=12, seed=1)
+
+
+def _catchment(twin):
+    return importlib.import_module("twinkit.resilience").catchment(twin, reach=9e4)
+
+
+def _crews(hit):
+    return importlib.import_module("twinkit.resilience").recovery(hit, crews=1, grid_crews=1, begins=12.0)
+
+
+def _water(twin):
+    return xr.full_like(twin["surface/ground_height"], 1.0).rename("flood_depth")
+
+
 SCRATCH = tempfile.TemporaryDirectory()
 
 
@@ -130,6 +167,8 @@ EXAMPLES = {
     "twinkit.city.served": lambda twin: ((twin, _covered(twin)), {"radius": 3000.0}),
     "twinkit.city.share": lambda twin: ((_covered(twin),), {"of": twin["surface/people"]}),
     "twinkit.city.worst_served": lambda twin: ((twin, _served(twin)), {"most": 3}),
+    "twinkit.network.cut.weak_links": lambda twin: ((_meshed(twin),), {"people": _people_near(twin), "core": ["s0"]}),
+    "twinkit.network.cut.weak_sites": lambda twin: ((_meshed(twin),), {"people": _people_near(twin), "core": ["s0"]}),
     "twinkit.network.flow.concurrent_flow": lambda twin: ((_meshed(twin),), {}),
     "twinkit.network.flow.offered_at": lambda twin: ((_meshed(twin),), {"load": 0.5}),
     "twinkit.network.route.link_load": lambda twin: ((_meshed(twin), _routed(twin)), {}),
@@ -179,6 +218,42 @@ EXAMPLES = {
     "twinkit.radio.shadowing.shadow_fading": lambda twin: ((twin,), {"scenario": "uma nlos", "seed": 1}),
     "twinkit.telemetry.generate.generate": lambda twin: ((twin,), {"start": "2026-03-02", "days": 0.5, "seed": 1}),
     "twinkit.telemetry.generate.peak_load": lambda twin: ((twin,), {}),
+    "twinkit.resilience.attack.common_mode": lambda twin: (
+        (twin, twin["sites"].to_dataset().kind.rename("vendor").drop_vars(["x", "y"], errors="ignore")),
+        {"time": "2020-01-01", "probability": 0.5},
+    ),
+    "twinkit.resilience.attack.cut": lambda twin: ((_networked(twin),), {"time": "2020-01-01", "node": "feeders"}),
+    "twinkit.resilience.critical.critical": lambda twin: (
+        (_networked(twin), _hit(_networked(twin))),
+        {"catchment": _catchment(twin), "hours": 48.0, "candidates": 4, "battery": 8.0, "crews": _crews},
+    ),
+    "twinkit.resilience.cyclone.cyclone": lambda twin: ((_networked(twin), _track(twin)), {"members": 2, "seed": 1}),
+    "twinkit.resilience.earthquake.earthquake": lambda twin: (
+        (_networked(twin),),
+        {"longitude": 75.0, "latitude": 4.5, "magnitude": 6.5, "time": "2020-01-01", "members": 2},
+    ),
+    "twinkit.resilience.flood.flood": lambda twin: ((_networked(twin), _water(twin)), {"times": ["2020-01-01"]}),
+    "twinkit.resilience.footprint.hazard": lambda twin: (
+        (_networked(twin), lambda x, y, time: 45.0 + 0 * x),
+        {"times": ["2020-01-01"], "kind": "wind_gust"},
+    ),
+    "twinkit.resilience.recovery.recovery": lambda twin: (
+        (_hit(_networked(twin)),),
+        {"crews": 1, "grid_crews": 1, "begins": 12.0},
+    ),
+    "twinkit.resilience.served.catchment": lambda twin: ((twin,), {"reach": 9e4}),
+    "twinkit.resilience.served.served": lambda twin: (
+        (_networked(twin), _hit(_networked(twin))),
+        {"catchment": _catchment(twin), "hours": 48.0},
+    ),
+    "twinkit.resilience.strike.strike": lambda twin: (
+        (_networked(twin), _storm(_networked(twin))),
+        {"draws": 12, "seed": 1},
+    ),
+    "twinkit.resilience.warning.warning_reach": lambda twin: (
+        (_networked(twin), _hit(_networked(twin))),
+        {"polygon": [(74.9, 4.4), (75.3, 4.4), (75.3, 4.8), (74.9, 4.8)], "time": "2020-01-01T10", "reach": 9e4},
+    ),
 }
 
 

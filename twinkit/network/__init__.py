@@ -12,14 +12,20 @@ from typing import Any
 
 # Name → the module of this package in which it lives. Lazy, because some bring compiled kernels or solvers.
 _WHERE = {
+    "Bursts": "hops",
+    "Carrying": "carry",
     "DIRECTIONS": "graph",
     "Index": "graph",
     "MEMORY": "load",
     "WANDER": "load",
     "backhauled": "traffic",
+    "carrying": "carry",
     "catchment": "traffic",
     "concurrent_flow": "flow",
+    "delay": "delay",
     "demand": "load",
+    "erlang_b": "queueing",
+    "erlang_c": "queueing",
     "graph": "graph",
     "graphml": "graphml",
     "gravity": "traffic",
@@ -27,11 +33,14 @@ _WHERE = {
     "link_load": "route",
     "members": "read",
     "offered_at": "flow",
+    "packet_delay": "delay",
     "rhythm": "load",
     "routes": "route",
     "routing": "route",
     "sndlib": "sndlib",
     "step": "load",
+    "weak_links": "cut",
+    "weak_sites": "cut",
 }
 
 __all__ = sorted(_WHERE)

@@ -122,7 +122,7 @@ def gravity(twin: xr.DataTree, mass: xr.DataArray, *, total: float, exponent: fl
     sites = twin.children["sites"].to_dataset(inherit=False)
     x, y, mass = dask.compute(sites["x"], sites["y"], mass)
     names = np.asarray(x["site"].values, dtype=object)
-    weight = _mass(mass, names)
+    weight = on_sites(mass, names)
     some = np.flatnonzero(weight > 0)
     if len(some) < 2:
         raise TwinError("two sites with mass", found=f"{len(some)}", hint="check mass", where="mass")
@@ -179,8 +179,8 @@ def backhauled(twin: xr.DataTree, traffic: xr.DataArray, *, core: str) -> xr.Dat
     positions([core], names, "site", "core")
     traffic = traffic.compute()
     flat = traffic.transpose("site", ...) if "site" in traffic.dims else traffic
-    values = _mass(flat.max([d for d in flat.dims if d != "site"]), names)
-    _mass(flat.min([d for d in flat.dims if d != "site"]), names)
+    values = on_sites(flat.max([d for d in flat.dims if d != "site"]), names)
+    on_sites(flat.min([d for d in flat.dims if d != "site"]), names)
     ends = names[(values > 0) & (names != core)]
     said = {"provenance": str(traffic.attrs.get("provenance", "modelled: traffic of sites from the core"))}
     offered = flat.sel(site=ends).rename(site="demand").assign_coords(demand=ends).reset_coords(drop=True)
@@ -213,7 +213,8 @@ def square() -> xr.DataTree:
     return assemble(nodes, title="square", crs="EPSG:32643")
 
 
-def _mass(mass: xr.DataArray, names: np.ndarray) -> np.ndarray:
+def on_sites(mass: xr.DataArray, names: np.ndarray) -> np.ndarray:
+    """Values of 0 or more of an array on site, in the twin's order of sites."""
     if not isinstance(mass, xr.DataArray) or mass.dims != ("site",):
         raise TwinError(
             "a DataArray on site",
