@@ -68,6 +68,15 @@ QUIET = {"threshold": -105.0, "ceiling": 0.6, "most_lost": 0.0, "least_rate": 1e
 QUIET |= {"noise_figure": 9.0, "interference": 3.0, "efficiency": 0.6, "overhead": 0.14}
 
 
+def _servers():
+    """A week of two servers' readings."""
+    times = np.arange("2026-03-02T00", "2026-03-09T00", dtype="datetime64[h]").astype("datetime64[ns]")
+    axes, dims = {"time": times, "server": ["a", "b"]}, ("time", "server")
+    busy = np.random.default_rng(1).uniform(0, 1, (len(times), 2))
+    parts = {"power": 60 + 200 * busy, "temperature": 30 + 20 * busy, "server_load": busy}
+    return xr.Dataset({n: stamp(xr.DataArray(v, axes, dims), n) for n, v in parts.items()})
+
+
 def _powered(twin):
     """The twin with a power source for each of its sites."""
     sites = twin["sites"].to_dataset()
@@ -191,6 +200,11 @@ EXAMPLES = {
         (twin,),
         {"times": TIMES, "mean_up": 2e4, "mean_down": 1e4, "feeder": 3000.0, "seed": 1},
     ),
+    "twinkit.energy.report.carbon": lambda twin: (
+        (importlib.import_module("twinkit.energy").energy_used(_drawn(twin)),),
+        {"intensity": 0.7, "source": "a grid of the test"},
+    ),
+    "twinkit.energy.servers.fit_servers": lambda twin: ((_servers(),), {"until": np.datetime64("2026-03-06")}),
     "twinkit.energy.sleep.sleep": lambda twin: ((twin, _load(twin)), {"path_loss": _free_space, **QUIET}),
     "twinkit.energy.sun.sunlight": lambda twin: (
         (_linked(twin),),
@@ -219,7 +233,7 @@ EXAMPLES = {
     "twinkit.telemetry.generate.generate": lambda twin: ((twin,), {"start": "2026-03-02", "days": 0.5, "seed": 1}),
     "twinkit.telemetry.generate.peak_load": lambda twin: ((twin,), {}),
     "twinkit.resilience.attack.common_mode": lambda twin: (
-        (twin, twin["sites"].to_dataset().kind.rename("vendor").drop_vars(["x", "y"], errors="ignore")),
+        (_networked(twin), twin["sites"].to_dataset().kind.rename("vendor")),
         {"time": "2020-01-01", "probability": 0.5},
     ),
     "twinkit.resilience.attack.cut": lambda twin: ((_networked(twin),), {"time": "2020-01-01", "node": "feeders"}),

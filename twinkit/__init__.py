@@ -41,6 +41,7 @@ _MODULES = (
     "network",
     "plan",
     "radio",
+    "resilience",
     "store",
     "study",
     "telemetry",
