@@ -45,8 +45,8 @@ def weak_links(
     -------
     Dataset (link)
         ``bridge``, whether the network falls apart without it, ``demand_lost`` [bit/s] and ``people_cut`` [people];
-        both 0 for a link that is no bridge, as one of two parallel links never is. What has no way before is not counted
-        as lost. ``people_cut`` is NaN without `people` or `core`.
+        both 0 for a link that is no bridge, as one of two parallel links never is. What has no way before is not
+        counted as lost. ``people_cut`` is NaN without `people` or `core`.
 
     Validity
     --------
