@@ -384,6 +384,9 @@ def described(answer: Any) -> str:
 
 
 def _bare(value: Any) -> xr.DataArray:
+    if isinstance(value, xr.Dataset):
+        # a state, as a step of dynamics gives it: its variables side by side, in whatever order they stand
+        value = value[sorted(map(str, value.data_vars))].reset_coords(drop=True).to_array("state_variable")
     array = value if isinstance(value, xr.DataArray) else xr.DataArray(value)
     return array.drop_attrs().rename(None)
 
