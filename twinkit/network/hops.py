@@ -9,18 +9,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import xarray as xr
 from numba import njit
 
 from twinkit.contract import within
 from twinkit.error import TwinError
 from twinkit.network.graph import DIRECTIONS, index, positions
+from twinkit.network.route import check_offered
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    import xarray as xr
-
-__all__ = ["Bursts", "Packets", "Paths", "along", "paths"]
+__all__ = ["Bursts", "Packets", "Paths", "along", "each_case", "paths"]
 
 
 @dataclass(frozen=True)
@@ -225,11 +225,60 @@ def along(twin: xr.DataTree, routing: xr.Dataset, *, speed: float) -> Paths:
     >>> len(taken.rate), taken.arc.tolist(), taken.rate.tolist()
     (2, [0, 1, 7, 6], [500000000.0, 500000000.0])
     """
+    shares, offered = _shares(twin, routing, speed)
+    if offered.dims != ("demand",):
+        raise TwinError(
+            "one case", found=f"offered on {offered.dims}", hint="twin with demands.isel(...)", where="demands/offered"
+        )
+    return shares.scaled(offered.values[shares.demand])
+
+
+def each_case(
+    twin: xr.DataTree, routing: xr.Dataset, *, speed: float, solve: Callable[[Paths], Mapping[str, np.ndarray]]
+) -> xr.Dataset:
+    """What `solve` gives for the paths of each case: of each time, scenario or draw that the demands are offered in.
+
+    Parameters
+    ----------
+    twin, routing, speed
+        As for `along`; ``offered`` may carry further dims.
+    solve : function of Paths
+        Gives arrays (demand, ...) and, where the name begins with ``link_``, (arc,).
+
+    Returns
+    -------
+    Dataset (..., demand) and (..., link, direction)
+    """
+    shares, offered = _shares(twin, routing, speed)
+    others = [d for d in offered.dims if d != "demand"]
+    values = offered.transpose(*others, "demand")
+    sizes = [values.sizes[d] for d in others]
+    flat = values.values.reshape(-1, values.sizes["demand"])
+    cases = [solve(shares.scaled(row[shares.demand])) for row in flat]
+    coords = {d: offered[d] for d in offered.dims if d in offered.coords}
+    half = len(shares.capacity) // 2
+    out = {}
+    for name in cases[0] if cases else ():
+        found = np.stack([c[name] for c in cases])
+        if name.startswith("link_"):
+            dims = [*others, "direction", "link"]
+            whole = xr.DataArray(found.reshape(*sizes, 2, half), dims=dims).transpose(*others, "link", "direction")
+        else:
+            more = ["end"] if found.ndim == 3 else []
+            whole = xr.DataArray(found.reshape(*sizes, *found.shape[1:]), dims=[*others, "demand", *more])
+        out[name] = whole
+    ends = {"link": shares.name[:half], "direction": np.array(DIRECTIONS, dtype=object)}
+    return xr.Dataset(out).assign_coords(coords).assign_coords(ends)
+
+
+def _shares(twin: xr.DataTree, routing: xr.Dataset, speed: float) -> tuple[Paths, xr.DataArray]:
+    """The paths, with the share of their demand as rate; and what is offered, computed."""
     within(speed, 1.0, np.inf, name="speed", unit="m/s")
     net = index(twin)
     demands = twin.children["demands"].to_dataset(inherit=False)
     ids = np.asarray(demands["demand"].values, dtype=object)
-    offered = np.asarray(demands["offered"].values, float)
+    offered = demands["offered"].compute()
+    check_offered(offered, ids)
     ends = [net.position(demands[n].values, where=f"demands/{n}") for n in ("origin", "destination")]
     arc = positions(routing["over"].values, net.link, "link", "routing/over")
     arc = arc + len(net.link) * (np.asarray(routing["way"].values, dtype=object) == DIRECTIONS[1])
@@ -253,7 +302,7 @@ def along(twin: xr.DataTree, routing: xr.Dataset, *, speed: float) -> Paths:
             "links of known capacity where there is traffic", found=f"NaN at '{names[hop[unknown[0]]]}'",
             hint="fill it in, or leave the link out with usable=", where="links/capacity",
         )  # fmt: skip
-    return _checked(Paths(np.nan_to_num(width), far, start, hop, offered[of] * share, of, len(ids), names))
+    return _checked(Paths(np.nan_to_num(width), far, start, hop, share, of, len(ids), names)), offered
 
 
 def _checked(found: Paths) -> Paths:
