@@ -155,6 +155,16 @@ def _water(twin):
     return xr.full_like(twin["surface/ground_height"], 1.0).rename("flood_depth")
 
 
+def _said(twin):
+    """Two days of telemetry."""
+    made = importlib.import_module("twinkit.telemetry.generate")
+    return made.generate(twin, start="2026-03-02", days=2, seed=1)
+
+
+def _heard(twin):
+    return extend(twin, telemetry=_said(twin))
+
+
 SCRATCH = tempfile.TemporaryDirectory()
 
 
@@ -232,6 +242,8 @@ EXAMPLES = {
     "twinkit.radio.shadowing.shadow_fading": lambda twin: ((twin,), {"scenario": "uma nlos", "seed": 1}),
     "twinkit.telemetry.generate.generate": lambda twin: ((twin,), {"start": "2026-03-02", "days": 0.5, "seed": 1}),
     "twinkit.telemetry.generate.peak_load": lambda twin: ((twin,), {}),
+    "twinkit.telemetry.health.health": lambda twin: ((_heard(twin),), {}),
+    "twinkit.telemetry.quality.quality": lambda twin: ((_said(twin),), {}),
     "twinkit.resilience.attack.common_mode": lambda twin: (
         (_networked(twin), twin["sites"].to_dataset().kind.rename("vendor")),
         {"time": "2020-01-01", "probability": 0.5},
