@@ -177,7 +177,7 @@ def marked(found: xr.Dataset, variable: str) -> xr.DataArray:
     return out.rename(f"{variable}_flag")
 
 
-def cleaned(telemetry: xr.Dataset, found: xr.Dataset) -> xr.Dataset:
+def cleaned(telemetry: xr.Dataset, found: xr.Dataset, *, keep: tuple[str, ...] = ("good", "outage")) -> xr.Dataset:
     """The telemetry with every reading left out that is not good; an outage is true and stays.
 
     Parameters
@@ -185,6 +185,8 @@ def cleaned(telemetry: xr.Dataset, found: xr.Dataset) -> xr.Dataset:
     telemetry : Dataset
     found : Dataset
         `quality` of the same telemetry.
+    keep : tuple of str
+        The `FLAGS` whose readings stay.
 
     Returns
     -------
@@ -193,8 +195,11 @@ def cleaned(telemetry: xr.Dataset, found: xr.Dataset) -> xr.Dataset:
     Errors
     ------
     TwinError
-        The two are not of the same times and sensors.
+        The two are not of the same times and sensors, or a flag that there is not.
     """
+    strange = [f for f in keep if f not in FLAGS]
+    if strange:
+        raise TwinError(f"flags among {', '.join(FLAGS)}", found=f"'{strange[0]}'", hint="leave keep out", where="keep")
     out = telemetry
     for name in dict.fromkeys(found["variable"].to_numpy().tolist()):
         flag = marked(found, name)
@@ -205,8 +210,8 @@ def cleaned(telemetry: xr.Dataset, found: xr.Dataset) -> xr.Dataset:
         dim = _other(telemetry[name])
         if [str(i) for i in telemetry[dim].to_numpy().tolist()] != flag["sensor"].to_numpy().tolist():
             raise TwinError("quality of the same telemetry", found=f"other sensors of '{name}'", hint="do it anew")
-        keep = (flag == FLAGS.index("good")) | (flag == FLAGS.index("outage"))
-        kept = xr.DataArray(keep.to_numpy(), dims=("time", dim))
+        stays = np.isin(flag.to_numpy(), [FLAGS.index(f) for f in keep])
+        kept = xr.DataArray(stays, dims=("time", dim))
         out = out.assign({name: telemetry[name].where(kept).assign_attrs(telemetry[name].attrs)})
     return out
 
