@@ -26,6 +26,7 @@ _WHERE = {
     "demand": "load",
     "erlang_b": "queueing",
     "erlang_c": "queueing",
+    "fitting": "flow",
     "graph": "graph",
     "graphml": "graphml",
     "gravity": "traffic",

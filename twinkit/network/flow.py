@@ -19,8 +19,9 @@ from twinkit.contract import contract, within
 from twinkit.error import TwinError
 from twinkit.network.graph import DIRECTIONS, Index
 from twinkit.network.route import ENDS, WHO, asked, carried, check_offered, legs_dataset, weights_of
+from twinkit.twin import assemble
 
-__all__ = ["concurrent_flow", "offered_at"]
+__all__ = ["concurrent_flow", "fitting", "offered_at"]
 
 CERTAIN = 1e-6
 """Largest relative gap between what the routing carries and what its dual proves that none can exceed."""
@@ -189,6 +190,67 @@ def offered_at(twin: xr.DataTree, *, load: float, usable: xr.DataArray | None = 
     out = offered * (load / theta)
     out.attrs = {"provenance": f"modelled: demands scaled to a largest load of {load:g}"}
     return out
+
+
+def fitting(
+    source: list[int], target: list[int], capacity: list[float], *, origin: list[int], destination: list[int],
+    offered: list[float],
+) -> float:  # fmt: skip
+    """How many times all demands fit at once into a network given by numbers.
+
+    The least largest load of `concurrent_flow`, turned over.
+
+    Parameters
+    ----------
+    source, target : list of int (m,)
+        Position of each link's ends, counted from 0.
+    capacity : list of float (m,)
+        In each direction, in any unit.
+    origin, destination : list of int (n,)
+        Position of each demand's ends.
+    offered : list of float (n,)
+        In the unit of capacity.
+
+    Returns
+    -------
+    float [1]
+
+    Validity
+    --------
+    A demand in both directions over links with a capacity in each is the same as an undirected demand over links whose
+    capacity both directions share.
+
+    Errors
+    ------
+    TwinError
+        As `concurrent_flow`; lists of different lengths.
+
+    Examples
+    --------
+    >>> fitting([0, 1, 2], [1, 2, 0], [1.0, 1.0, 1.0], origin=[0], destination=[1], offered=[1.0])
+    2.0
+    """
+    count = int(max([*source, *target, *origin, *destination], default=0)) + 1
+    if not len(source) == len(target) == len(capacity) or not len(origin) == len(destination) == len(offered):
+        raise TwinError(
+            "three lists of links and three of demands, each of one length",
+            found=", ".join(str(len(v)) for v in (source, target, capacity, origin, destination, offered)),
+            hint="give a value for each", where="network.fitting",
+        )  # fmt: skip
+    ids = np.arange(count).astype(str).astype(object)
+    links = {"source": ids[source], "target": ids[target], "capacity": np.asarray(capacity, float)}
+    demands = {"origin": ids[origin], "destination": ids[destination], "offered": np.asarray(offered, float)}
+    nodes = {
+        "sites": xr.Dataset(coords={"site": ids}),
+        "links": xr.Dataset(
+            {k: ("link", v) for k, v in links.items()}, {"link": [f"link {i}" for i in range(len(source))]}
+        ),
+        "demands": xr.Dataset(
+            {k: ("demand", v) for k, v in demands.items()}, {"demand": [f"demand {i}" for i in range(len(origin))]}
+        ),
+    }
+    twin = assemble(nodes, title="", crs="EPSG:32643")
+    return round(float(concurrent_flow(twin).concurrent_scale), 7)
 
 
 # ---------------------------------------------------------------- the programme
