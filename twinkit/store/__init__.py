@@ -12,6 +12,7 @@ published crate, shows that.
 from __future__ import annotations
 
 from twinkit.store.check import Verification, verify
+from twinkit.store.compact import compact
 from twinkit.store.difference import Difference, diff
 from twinkit.store.fill import fill
 from twinkit.store.journal import Journal, Receipt, Status, journal, rejected
@@ -31,6 +32,7 @@ __all__ = [
     "append",
     "branch",
     "branches",
+    "compact",
     "diff",
     "expire",
     "fill",

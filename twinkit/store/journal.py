@@ -385,6 +385,9 @@ class Journal:
                 stored = self._base.rows(times)[codes]
                 look = np.flatnonzero(stored >= 0)
                 if len(look):
+                    if self._base.stale():
+                        # Another one compacted, and what stood in its blocks may be gone.
+                        self._base = drain.Base(self._root, self.node)
                     # What came late for a block may be older than what the block has.
                     b, s = self._base.at(self._variables[variable], stored[look], wave.sensor[mine][look])
                     newer = s > r[look]

@@ -15,7 +15,19 @@ from twinkit.store import array, blocks, digest
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-__all__ = ["add", "append", "describe", "grown", "hierarchy", "node_digest", "read", "stored_plan", "write"]
+__all__ = [
+    "add",
+    "append",
+    "describe",
+    "described",
+    "grown",
+    "hierarchy",
+    "node_digest",
+    "plans",
+    "read",
+    "stored_plan",
+    "write",
+]
 
 
 def hierarchy(group: Any) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
@@ -136,7 +148,7 @@ def write(
 
     nodes = {"/": node_digest(root_attrs, {})}
     nodes |= {node: said["nodes"][node] for node in ours}
-    nodes |= {node: _node_digest(node, group[node], dict(group[node].arrays()), values) for node in want}
+    nodes |= {node: described(node, group[node], dict(group[node].arrays()), values) for node in want}
     old = said.get("nodes", {})
     changed = {n for n in set(nodes) | set(old) if nodes.get(n) != old.get(n)}
     return changed, nodes, values
@@ -191,12 +203,13 @@ def add(
     for (p, target, _, _), kept in zip(targets, blocks.write(targets), strict=True):
         values[f"{node}/{p.name}"] = kept
         held[p.name] = target
-    return {node}, {**said["nodes"], node: _node_digest(node, child, held, values)}, values
+    return {node}, {**said["nodes"], node: described(node, child, held, values)}, values
 
 
-def _node_digest(node: str, child: Any, held: Mapping[str, Any], values: Mapping[str, Sequence[str]]) -> str:
-    described = {n: describe(stored_plan(a), values[f"{node}/{n}"]) for n, a in held.items()}
-    return node_digest(dict(child.attrs), described)
+def described(node: str, child: Any, held: Mapping[str, Any], values: Mapping[str, Sequence[str]]) -> str:
+    """Digest of a stored node whose arrays and their value digests are at hand."""
+    variables = {n: describe(stored_plan(a), values[f"{node}/{n}"]) for n, a in held.items()}
+    return node_digest(dict(child.attrs), variables)
 
 
 def node_digest(attrs: Mapping[str, Any], variables: Mapping[str, Any]) -> str:
@@ -409,7 +422,7 @@ def append(
         held[p.name] = targets[-1][1]
     for (p, _, _, _), kept in zip(targets, blocks.write(targets), strict=True):
         values[f"{node}/{p.name}"] = kept
-    return {**said["nodes"], node: _node_digest(node, child, held, values)}, values
+    return {**said["nodes"], node: described(node, child, held, values)}, values
 
 
 def _tail(held: Any, where: str) -> Any:

@@ -18,6 +18,7 @@ from twinkit.store import blocks, lock, record, repository, seen, tree
 from twinkit.store import commit as _commit
 from twinkit.store import horizon as _horizon
 from twinkit.store import name as _fit
+from twinkit.store.compact import kept_from
 from twinkit.store.read import Commit, History, public
 from twinkit.store.shown import quoted
 
@@ -354,7 +355,7 @@ def _start(repo: Any, root: pathlib.Path, heads: dict[str, str], start: str | No
         ) from None
 
 
-def expire(path: Path, *, before: Any) -> History:
+def expire(path: Path, *, before: Any = None, keep: Any = None) -> History:
     """Let go of the contents of commits older than a moment, to win back the space that they take.
 
     What branches and tags show stays: tag what must. What the expired commits said of themselves is kept behind a
@@ -363,8 +364,11 @@ def expire(path: Path, *, before: Any) -> History:
     Parameters
     ----------
     path : str or Path
-    before : str, datetime or Timestamp
+    before : str, datetime or Timestamp, optional
         UTC unless it says otherwise.
+    keep : str or timedelta, optional
+        Instead of `before`: how far back ``tk.open(path, as_of=...)`` must go on working, e.g. ``"30 days"``. The
+        commit that stood at that moment stays too.
 
     Returns
     -------
@@ -387,4 +391,7 @@ def expire(path: Path, *, before: Any) -> History:
     >>> bool(tk.verify(path, head=done.head)), len(tk.history(path))
     (True, 1)
     """
-    return History(map(public, _horizon.expire(path, before=before)))
+    if (before is None) == (keep is None):
+        raise TwinError("either before or keep", found="both" if keep is not None else "neither", hint="keep='30 days'")
+    moment = before if keep is None else kept_from(repository.located(path), keep)
+    return History(map(public, _horizon.expire(path, before=moment)))
