@@ -135,7 +135,10 @@ class Base:
 
     def rows(self, times: np.ndarray) -> np.ndarray:
         """The row of each time [ns]; -1 where the store has none."""
-        found: np.ndarray = self._rows.get_indexer(pd.Index(times)) if len(self.time) else np.full(len(times), -1)
+        if not len(self.time):
+            return np.full(len(times), -1)
+        codes, unique = pd.factorize(times)
+        found: np.ndarray = self._rows.get_indexer(pd.Index(unique))[codes]
         return found
 
     @property
@@ -189,7 +192,7 @@ class Base:
     def taken(self, pending: readings.Columns, *, everything: bool) -> np.ndarray:
         """Which pending readings a drain commits: rows of whole blocks, and what is late for committed ones."""
         row = self.rows(pending.time)
-        times = np.unique(pending.time[row < 0])
+        times = np.sort(pd.unique(pending.time[row < 0]))
         if everything:
             return np.ones(len(pending), bool)
         width = max((len(i) for i in self.ids.values()), default=0)
@@ -241,7 +244,7 @@ def commit(
     fresh = found[row < 0]
     latest = readings.newest(fresh)
     late = [found[row >= 0], fresh[~latest]]
-    times = np.unique(fresh.time)
+    times = np.sort(pd.unique(fresh.time))
     said = message or _told(found, times)
     length = base.length or block_length(max(len(ids[dims[variables[v]]]) for v in np.unique(found.variable).tolist()))
     new_mark = {**mark, "length": length, "variables": variables}

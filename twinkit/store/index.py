@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pathlib
     from collections.abc import Iterable, Iterator
 
-__all__ = ["INDEX", "Row", "line", "rebuild", "sealed"]
+__all__ = ["INDEX", "Row", "line", "named", "rebuild", "sealed"]
 
 INDEX = record.INDEX
 TABLE = """
@@ -124,14 +124,30 @@ def line(root: pathlib.Path, start: str, *, until: dt.datetime | None = None, mo
         return None if line(root, start) is None else []
     if not found:
         return None
-    rows = [
-        Row(i, parent, head, EPOCH + dt.timedelta(microseconds=at), message, author, json.loads(changed))
-        for i, parent, head, at, message, author, changed in found
-    ]
+    rows = [_row(*row) for row in found]
     # A way that ends before the beginning was cut short: the index lacks a commit.
     if until is None and most < 0 and rows[-1].parent:
         return None
     return rows
+
+
+def named(root: pathlib.Path, wanted: str) -> list[Row] | None:
+    """Commits whose head starts with some digits, or whose id is given; None when the index cannot be asked."""
+    if not sealed(root):
+        return None
+    try:
+        with _connected(root / INDEX, write=False) as connection:
+            found = connection.execute(
+                "select * from commits where id = ? or (head >= ? and head < ?) limit 3",
+                (wanted, wanted.lower(), wanted.lower() + "g"),
+            ).fetchall()
+    except sqlite3.Error:
+        return None
+    return [_row(*row) for row in found]
+
+
+def _row(commit: str, parent: str, head: str, at: int, message: str, author: str, changed: str) -> Row:
+    return Row(commit, parent, head, EPOCH + dt.timedelta(microseconds=at), message, author, json.loads(changed))
 
 
 def rebuild(root: pathlib.Path, rows: Iterable[Row]) -> None:

@@ -512,12 +512,17 @@ class Journal:
             raise
         self._last_commit = done
         rest = pending[~taken]
-        try:
-            self._chest.carry([(self._stamp, len(rest), self._packed(rest))] if len(rest) else [], self._totals)
-        finally:
-            # The store has them now, whatever became of the journal's own tidying.
-            self._broken = True
-        self._mend()
+        # The store has them now, whatever becomes of the journal's own tidying.
+        self._broken = True
+        self._chest.carry([(self._stamp, len(rest), self._packed(rest))] if len(rest) else [], self._totals)
+        self._base = drain.Base(self._root, self.node)
+        self._grids = {}
+        if len(self._base.late):
+            self._keep(self._base.late)
+        if len(rest):
+            self._keep(rest)
+        self._pending = [rest] if len(rest) else []
+        self._broken = False
         return done
 
     def status(self) -> Status:

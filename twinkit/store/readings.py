@@ -197,6 +197,10 @@ def repeated(*parts: np.ndarray) -> np.ndarray:
 
 def newest(readings: Columns) -> np.ndarray:
     """Where the reading stands that was received last of its key."""
+    import pandas as pd
+
+    if not len(readings) or not repeated(readings.variable, readings.sensor, pd.factorize(readings.time)[0]).any():
+        return np.ones(len(readings), bool)
     order = np.lexsort((readings.received, readings.sensor, readings.time, readings.variable))
     s = readings[order]
     last = np.ones(len(order), bool)
@@ -228,11 +232,15 @@ def pack(readings: Columns, variables: Sequence[str], sensors: Sequence[tuple[st
             parts.append(column[:1].tobytes() if (column == column[0]).all() else _squeezed(column))
         else:
             parts.append(_squeezed(column) if len(column) else b"")
+    dims = list(dict.fromkeys(d for d, _ in sensors))
+    several = {"dim": [dims.index(d) for d, _ in sensors]} if len(dims) > 1 else {}
     head = digest.canonical(
         {
+            **several,
             "count": len(readings),
             "parts": [len(p) for p in parts],
-            "sensors": [list(s) for s in sensors],
+            "dims": dims,
+            "sensors": [i for _, i in sensors],
             "variables": list(variables),
         }
     )
@@ -267,8 +275,9 @@ def unpack(data: bytes) -> tuple[Columns, list[str], list[tuple[str, str]]]:
         else:
             column = np.frombuffer(blosc.decompress(part), dtype)
         columns.append(column)
-    variables = list(map(str, head["variables"]))
-    return Columns(*columns), variables, [(str(d), str(i)) for d, i in head["sensors"]]
+    dims, names = head["dims"], head["sensors"]
+    which = head.get("dim") or [0] * len(names)
+    return Columns(*columns), list(head["variables"]), [(dims[d], i) for d, i in zip(which, names, strict=True)]
 
 
 # ---------------------------------------------------------------- in memory

@@ -307,11 +307,13 @@ def named(repository: Any, root: pathlib.Path, commit: str) -> Row:
         None, or more than one.
     """
     wanted = str(commit).rstrip("….")
-    found: dict[str, Row] = {}
-    for start in set(heads(repository, root).values()):
-        for r in commits(repository, root, start):
-            if r.head.startswith(wanted.lower()) or r.id == wanted:
-                found[r.id] = r
+    known = index.named(root, wanted) if len(wanted) >= 4 else None
+    found: dict[str, Row] = {r.id: r for r in known or ()}
+    if not found:
+        for start in set(heads(repository, root).values()):
+            for r in commits(repository, root, start):
+                if r.head.startswith(wanted.lower()) or r.id == wanted:
+                    found[r.id] = r
     if len(found) != 1 or len(wanted) < 4:
         raise TwinError(
             "the head of a commit, or at least its first four digits",
