@@ -37,7 +37,7 @@ def _bulk(root: pathlib.Path, *, rounds: int) -> Iterator[Row]:
 
     rng = np.random.default_rng(1)
     twin = _twin(CELLS)
-    ids = twin["cells"]["cell"].values
+    ids = twin["cells"]["cell"].to_numpy()
     for name in ("bulk", "journal"):
         tk.save(twin, root / name, message="the beginning")
     values = [rng.random((2, STEPS, CELLS)).round(3) for _ in range(rounds + 2)]
