@@ -76,8 +76,7 @@ def assets(twin: xr.DataTree) -> xr.Dataset:
         parts.append((_text(links["link"]), "links", _kind(links, "medium", "fibre"), *spread))
     if "feeders" in twin.children:
         feeders = _node(twin, "feeders")
-        top = _text(feeders["parent"]) == "" if "parent" in feeders else np.zeros(feeders.sizes["feeder"], bool)
-        kind = np.where(top & _has_children(feeders), "substation", "feeder").astype(object)
+        kind = np.where(_has_children(feeders), "substation", "feeder").astype(object)
         where = tuple(_thrice(_metres(feeders, d)) for d in ("x", "y"))
         parts.append((_text(feeders["feeder"]), "feeders", kind, *where))
     ids = np.array([f"{node}/{n}" for part in parts for node in (part[1],) for n in part[0]], dtype=object)
@@ -184,7 +183,7 @@ def autonomy_of(twin: xr.DataTree, *, hours: Mapping[str, float] = AUTONOMY) -> 
         raise TwinError(
             "hours of autonomy of 0 or more",
             found=f"{values[bad[0]]:g} h at site '{sites['site'].values[bad[0]]}'",
-            hint="a battery cannot be negative: 0 for none, numpy.inf for a site that needs no grid",
+            hint="a battery cannot be negative: 0 for none, 1e6 for a site that needs no grid",
             where="sites/autonomy",
         )
     return values
@@ -293,7 +292,7 @@ def _text(array: xr.DataArray) -> np.ndarray:
 
 def _kind(table: xr.Dataset, name: str, otherwise: str) -> np.ndarray:
     dim = next(iter(table.sizes))
-    return _text(table[name]) if name in table else np.full(table.sizes[dim], otherwise, dtype=object)
+    return _text(table[name]) if name in table.variables else np.full(table.sizes[dim], otherwise, dtype=object)
 
 
 def _metres(table: xr.Dataset, name: str) -> np.ndarray:
@@ -350,7 +349,9 @@ def _rows(a: np.ndarray, b: np.ndarray, link: np.ndarray, count: int) -> tuple[n
 
 
 def _has_children(feeders: xr.Dataset) -> np.ndarray:
-    return np.isin(_text(feeders["feeder"]), _text(feeders["parent"])) if "parent" in feeders else np.zeros(0, bool)
+    if "parent" not in feeders.variables:
+        return np.zeros(feeders.sizes["feeder"], bool)
+    return np.isin(_text(feeders["feeder"]), _text(feeders["parent"]))
 
 
 def _feeders(twin: xr.DataTree, sites: xr.Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

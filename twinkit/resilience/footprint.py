@@ -38,7 +38,9 @@ def clock(times: Any, *, where: str = "time") -> pd.DatetimeIndex:
     twinkit.error.TwinError: time: expected times in UTC without a zone; found UTC+05:30. Try: ...
     """
     try:
-        index = pd.DatetimeIndex(pd.to_datetime(np.asarray(times) if not isinstance(times, pd.Index) else times))
+        raw = times if isinstance(times, pd.Index) else np.asarray(times)
+        written = raw.dtype.kind in "OUST"
+        index = pd.DatetimeIndex(pd.to_datetime(raw, format="ISO8601") if written else pd.to_datetime(raw))
     except (TypeError, ValueError) as e:
         raise TwinError("times", found=f"{e}"[:80], hint="write them like '2019-05-03T03:00'", where=where) from None
     if index.tz is not None:
