@@ -97,12 +97,17 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for all that the demo makes.")] = Path("out"),
     small: Annotated[bool, typer.Option("--small", help="30 by 30 km: a look that takes seconds.")] = False,
     language: Language = "en",
+    live: Annotated[
+        bool, typer.Option("--live", help="Sensors, broker, ingester, estimate, and an alarm that names a fault.")
+    ] = False,
+    fault: Annotated[str | None, typer.Option(help="With --live: bias, stuck, gap or none.")] = None,
 ) -> None:
     """Build a real region's twin, study its coverage, and leave a report.
 
     Needs no network. Settlements, relief and rain are real; the network is generated unless you give yours:
 
         twinkit demo
+        twinkit demo --live
         twinkit demo --region "IR:Tehran" --radius 40000
         twinkit demo --region "BW:Gaborone" --towers 652.csv.gz --terrain S25E025.hgt.zip
     """
@@ -112,6 +117,11 @@ def demo(
 
     from twinkit.cli._demo import demo as whole
 
+    if live:
+        _live_demo(region, radius=radius, seed=seed, out=out, fault=fault or "bias", towers=towers, terrain=terrain)
+        return
+    if fault is not None:
+        raise TwinError("--fault with --live", found=f"--fault {fault} alone", hint="twinkit demo --live --fault stuck")
     console = Console()
     done = whole(
         region,
@@ -141,6 +151,45 @@ def demo(
         f"  {called()} lesson lab",
     ]
     console.print(shown("\n".join(lines)), highlight=False, soft_wrap=True, markup=False)
+
+
+def _live_demo(region: str, **choices: Any) -> None:
+    """The timeline of the live demo, and what it left."""
+    import time
+
+    from rich.console import Console
+    from rich.text import Text
+
+    from twinkit.cli._demo_live import live
+
+    console, begun = Console(), time.perf_counter()
+    style = {"fault": "yellow", "ALARM": "bold red", "store": "green"}
+
+    def told(who: str, when: str, what: str) -> None:
+        line = f"{time.perf_counter() - begun:5.1f} s  {who:9} {when:10} {shown(what, line=True)}"
+        console.print(Text(line, style=style.get(who, "")), soft_wrap=True)
+
+    console.print("after   who       town's time (UTC)", highlight=False)
+    done = live(region, say=told, **choices)
+    verdict = (
+        f"The alarm named {done.sensor}, {done.fault}, {done.hours:.1f} hours of the town's time after it went wrong."
+        if done.named and done.sensor
+        else "Nothing was wrong, and no alarm was raised."
+        if done.named
+        else "The alarm did not say what it should have said."
+    )
+    lines = ["", verdict, "", *([f"The picture  {done.picture}"] if done.picture else [])]
+    lines += [
+        f"The numbers  {done.results}",
+        "",
+        "Type next:",
+        f"  {called()} live {_quoted(done.store)} --rejected",
+        f"  {called()} history {_quoted(done.store)} --verify",
+        f"  {called()} crate {_quoted(done.store)} {_quoted(done.store.with_suffix('.zip'))}",
+    ]
+    console.print(shown("\n".join(lines)), highlight=False, soft_wrap=True, markup=False)
+    if not done.named:
+        raise typer.Exit(1)
 
 
 @command
