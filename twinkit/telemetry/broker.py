@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import getpass
 import logging
 import pathlib
@@ -101,6 +102,11 @@ def _forever(loop: asyncio.AbstractEventLoop) -> None:
         task.cancel()
     if left:
         loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    # it leaves the connections of clients that it refused to the garbage collector, which complains
+    for writer in [o for o in gc.get_objects() if isinstance(o, asyncio.StreamWriter)]:
+        if getattr(writer.transport, "_loop", None) is loop:
+            writer.transport.abort()
+    loop.run_until_complete(asyncio.sleep(0))
 
 
 def _port(served: Any) -> int:

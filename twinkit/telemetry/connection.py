@@ -282,8 +282,8 @@ class Subscription:
                 raise self._unreachable(TimeoutError(f"no answer within {patience:g} s"))
             self._turn(0.1)
 
-    def read(self, most: int, timeout: float) -> list[Message]:
-        """What has come since the last call, at most about `most` messages; after `timeout` seconds, perhaps nothing.
+    def read(self, most: int, timeout: float, *, burst: float = 0.02) -> list[Message]:
+        """What comes within `timeout` seconds, which may be nothing; it stops after `most` messages or `burst` seconds.
 
         A lost connection is made again here. What came over it and was not acknowledged comes again over the next.
 
@@ -293,7 +293,7 @@ class Subscription:
             The broker refuses us, or another ingester took our session over.
         """
         if not self._inbox:
-            self._turn(timeout, most)
+            self._turn(timeout, most, burst)
         found, self._inbox, self._bytes = self._inbox, [], 0
         return found
 
@@ -324,7 +324,7 @@ class Subscription:
                 self._paho.loop_write()
         self.connected = False
 
-    def _turn(self, timeout: float, most: int = 1) -> None:
+    def _turn(self, timeout: float, most: int = 1, burst: float = 0.02) -> None:
         """One round of the loop: wait for the socket, read what is there, keep the connection alive."""
         if self._fatal is not None:
             raise self._fatal
@@ -338,7 +338,8 @@ class Subscription:
         if writable:
             self._paho.loop_write()
         if ready or pending:
-            while len(self._inbox) < most and self._bytes < HELD:
+            end = time.monotonic() + burst
+            while len(self._inbox) < most and self._bytes < HELD and time.monotonic() < end:
                 before = len(self._inbox)
                 self._paho.loop_read()
                 if len(self._inbox) == before:
@@ -435,11 +436,25 @@ class Subscription:
         return TwinError("a broker that answers", found=said, hint=hint, where=where)
 
 
+class _Handshake(ssl.SSLSocket):
+    """Closes itself where the handshake fails; paho leaves that to the garbage collector."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        try:
+            super().do_handshake(block)
+        except OSError as fault:
+            if not isinstance(fault, ssl.SSLWantReadError | ssl.SSLWantWriteError):
+                self.close()
+            raise
+
+
 def _trust(ca: str | pathlib.Path | None) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=None if ca is None else str(ca))
+        context = ssl.create_default_context(cafile=None if ca is None else str(ca))
     except (OSError, ValueError) as fault:
         said = getattr(fault, "strerror", None) or "no certificate"
         raise TwinError(
             "the certificate of an authority (PEM)", found=said, hint="check the path", where=str(ca)
         ) from None
+    context.sslsocket_class = _Handshake
+    return context

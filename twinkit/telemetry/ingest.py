@@ -116,7 +116,7 @@ class Ingester:
             while not self._stop.is_set():
                 now = time.monotonic()
                 wait = max(0.0, first + self.linger - now) if batch else 0.25
-                came = self.subscription.read(self.most - len(batch), wait)
+                came = self.subscription.read(self.most - len(batch), wait, burst=self.linger)
                 self._note("broker", self.subscription.trouble)
                 if came and not batch:
                     first = time.monotonic()
