@@ -18,17 +18,19 @@ from typing import TYPE_CHECKING
 
 import numba
 import numpy as np
+import xarray as xr
 from scipy.stats import t as student
 
 from twinkit.contract import whole_seed, within
 from twinkit.error import TwinError
+from twinkit.network import hops
 from twinkit.network.hops import Bursts, Packets, Paths
 from twinkit.network.queueing import stable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["Record", "simulated"]
+__all__ = ["Record", "counted_delay", "simulated"]
 
 EVENTS = 14
 """Events in a bucket of the calendar, on average."""
@@ -73,6 +75,11 @@ class Record:
     def delay(self) -> np.ndarray:
         """Mean delay of each demand (demand,) [s]; NaN where no packet arrived."""
         return _over(self._demand(self.path_time).sum(0), self._demand(self.path_packets).sum(0))
+
+    @property
+    def packets(self) -> np.ndarray:
+        """Packets of each demand (demand,) that arrived and were counted."""
+        return self._demand(self.path_packets).sum(0)
 
     def interval(self, level: float = 0.95) -> np.ndarray:
         """Confidence interval of each demand's mean delay (demand, 2) [s], from the means of batches.
@@ -179,8 +186,7 @@ def simulated(
     within(warm, 0, 1e9, name="warm_up", unit="s")
     within(batches, 2, 10_000, name="batches", unit="1")
     if places is None:
-        named = paths.name[int(paths.load.argmax())] if len(paths.load) else ""
-        stable(paths.load, where=f"link {named}", of="arc")
+        stable(xr.DataArray(paths.load, {"link": paths.name}, "link"), where="packets")
     else:
         within(places, 1, 10_000_000, name="places", unit="packets")
     if len(packets.bits) > 256 or len(paths.rate) > 2**22:
@@ -190,15 +196,15 @@ def simulated(
             where="packet_sizes",
         )  # fmt: skip
     rate = paths.rate / packets.mean
-    hops = float(rate @ np.diff(paths.start))
-    if hops * (duration + warm) > MOST_HOPS:
+    work = float(rate @ np.diff(paths.start))
+    if work * (duration + warm) > MOST_HOPS:
         raise TwinError(
-            f"at most {MOST_HOPS:g} packet-hops", found=f"{hops * (duration + warm):.2g} in {duration + warm:g} s",
-            hint=f"take duration={MOST_HOPS / hops / 2:.2g}, or narrower links with as much less traffic",
+            f"at most {MOST_HOPS:g} packet-hops", found=f"{work * (duration + warm):.2g} in {duration + warm:g} s",
+            hint=f"take duration={MOST_HOPS / work / 2:.2g}, or narrower links with as much less traffic",
             where="duration",
         )  # fmt: skip
     length = duration / int(batches)
-    width = min(EVENTS / hops if hops else length, length / 10)
+    width = min(EVENTS / work if work else length, length / 10)
     chance, other = drawn_from(rate)
     first = np.random.SeedSequence(whole_seed(seed)).generate_state(1, np.uint64)[0]
     slots = np.full(len(paths.capacity), -1 if places is None else int(places), np.int64)
@@ -212,6 +218,55 @@ def simulated(
         float(warm), length, int(batches), width,
     )  # fmt: skip
     return Record(paths, *counted)
+
+
+def counted_delay(
+    arcs: Sequence[Sequence[int]],
+    rate: Sequence[float],
+    *,
+    capacity: Sequence[float],
+    packet_sizes: Mapping[float, float],
+    duration: float,
+    seed: int,
+    places: int | None = None,
+) -> np.ndarray:
+    """Mean delay of each path by simulated packets, from plain lists.
+
+    Parameters
+    ----------
+    arcs : sequence of sequences of int
+        The arcs that each path goes over, in order.
+    rate : sequence (path,) of float [bit/s]
+    capacity : sequence (arc,) of float [bit/s]
+    packet_sizes, duration, seed, places
+        As for `simulated`.
+
+    Returns
+    -------
+    array (path,) [s]
+
+    Errors
+    ------
+    TwinError
+        As `simulated`.
+
+    Examples
+    --------
+    Two lines in a row, packets of one size: the faster line spares no waiting at the slower one, and adds none.
+
+    >>> one = counted_delay([[0]], [5e6], capacity=[10e6], packet_sizes={1000: 1}, duration=1000, seed=1)
+    >>> two = counted_delay([[0, 1]], [5e6], capacity=[40e6, 10e6], packet_sizes={1000: 1}, duration=1000, seed=1)
+    >>> ((two - one) * 1e3).round(2)
+    array([0.2])
+    """
+    record = simulated(
+        hops.paths(arcs, rate, capacity=capacity),
+        packet_sizes=packet_sizes,
+        duration=duration,
+        seed=seed,
+        places=places,
+    )
+    return record.delay
 
 
 def drawn_from(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -35,7 +35,7 @@ MOST_SERVERS = 1_000_000
 """Erlang's recursion takes one pass over the data for each server."""
 
 
-def stable(load: Any, *, where: str, limit: float = 1.0, of: str = "") -> None:
+def stable(load: Any, *, where: str) -> None:
     """Raise where a queue without end has a utilisation of one or more: how many, where the worst, by how much.
 
     Parameters
@@ -44,15 +44,11 @@ def stable(load: Any, *, where: str, limit: float = 1.0, of: str = "") -> None:
         Lazy arrays are left to the block that computes them.
     where : str
         For the message.
-    limit : float
-        What the load must stay below: the number of servers.
-    of : str
-        What the worst index counts, where there are no labels.
 
     Errors
     ------
     TwinError
-        A load of `limit` or more, negative, or not a number.
+        A load of one or more, negative, or not a number.
 
     Examples
     --------
@@ -66,20 +62,20 @@ def stable(load: Any, *, where: str, limit: float = 1.0, of: str = "") -> None:
         return
     values = np.atleast_1d(np.asarray(raw, float))
     within(values, 0, np.inf, name="utilisation", unit="1")
-    if not values.size or values.max() < limit:
+    if not values.size or values.max() < 1:
         return
     worst = np.unravel_index(int(values.argmax()), values.shape)
-    spot = f" at {of} {worst[-1]}" if of else ""
+    spot = ""
     if isinstance(load, xr.DataArray) and load.ndim:
         spot = " at " + ", ".join(
             f"{d} '{load[d].values[i]}'" if d in load.coords else f"{d} {i}"
             for d, i in zip(load.dims, worst, strict=True)
         )
-    count = int((values >= limit).sum())
+    count = int((values >= 1).sum())
     others = f", and {count - 1} more" if count > 1 else ""
     raise TwinError(
-        f"a utilisation below {limit:g} in a queue without end",
-        found=f"{values.max():.4g}{spot}: {values.max() - limit:.2g} too much{others}",
+        "a utilisation below 1 in a queue without end",
+        found=f"{values.max():.4g}{spot}: {values.max() - 1:.2g} too much{others}",
         hint="carry less, widen it, or give the queue a finite buffer",
         where=where,
     )
