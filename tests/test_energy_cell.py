@@ -24,6 +24,15 @@ def test_the_parts_of_the_table_fit_its_whole(name):
     assert hardware.sleep < hardware.idle
 
 
+@pytest.mark.parametrize(
+    ("name", "chains", "watts"), [("macro", 6, 1350.0), ("micro", 2, 144.6), ("pico", 2, 14.7), ("femto", 2, 10.4)]
+)
+def test_the_linear_model_gives_the_measured_whole_at_full_load(name, chains, watts):
+    # Auer et al. 2011, last line of Table 1, against Table 2
+    found = energy.chain_power(1.0, hardware=energy.HARDWARE[name], chains=chains)
+    assert found == pytest.approx(watts, rel=0.01)
+
+
 @pytest.mark.parametrize("load", [0.0, 0.4, 1.0])
 def test_a_cell_at_the_reference_is_the_chain_model(load):
     macro = energy.HARDWARE["macro"]

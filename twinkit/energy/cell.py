@@ -221,8 +221,8 @@ def cell_power(
 
     Validity
     --------
-    Fitted up to 20 MHz and 4 antennas; beyond it the law is extrapolated, and `digital` decides. Sleep never draws
-    more than idling.
+    Fitted up to 20 MHz and 4 antennas; beyond it the law is extrapolated, and `digital` decides. Sleep is that of 2010
+    whatever `digital` is, because nobody published what it is made of; it never draws more than idling.
 
     Errors
     ------
