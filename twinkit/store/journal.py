@@ -286,11 +286,13 @@ class Journal:
             mine = slice(None) if len(names) == 1 else codes == number
             step = readings.period(name)
             time[mine] = readings.snapped(time[mine], step)
-            dim = self._dim(name, sensors)
+            # only the sensors of this variable: a batch may hold load of cells and temperature of sites
+            own = sensors if len(names) == 1 else [sensors[i] for i in pd.unique(sensor_codes[mine])]
+            dim = self._dim(name, own)
             found = self._places[dim].get_indexer(pd.Index(sensors, dtype=object))
             place[mine] = found[sensor_codes[mine]]
             if (place[mine] < 0).any():
-                self._unknown(name, dim, [s for s, f in zip(sensors, found, strict=True) if f < 0])
+                self._unknown(name, dim, [s for s, f in zip(sensors, found, strict=True) if f < 0 and s in set(own)])
             variable[mine] = self._variables.index(name)
         return readings.Columns(variable, place, time, columns["value"], np.zeros(len(codes), "i8"))
 
