@@ -1,5 +1,6 @@
 """Traces: the real files with what they say in the vocabulary's words and units, and wrong files refused in words."""
 
+import importlib
 import io
 import struct
 import zipfile
@@ -9,8 +10,9 @@ import pandas as pd
 import pytest
 
 from twinkit import TwinError
-from twinkit.telemetry import trace as module
 from twinkit.telemetry.trace import trace
+
+module = importlib.import_module("twinkit.telemetry.trace")  # the package binds the function under this name
 
 HEADER = (
     "Timestamp,Longitude,Latitude,Speed,Operatorname,CellID,NetworkMode,RSRP,RSRQ,SNR,CQI,RSSI,DL_bitrate,UL_bitrate,"
