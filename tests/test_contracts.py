@@ -180,6 +180,13 @@ def _wooded(twin):
     return file
 
 
+def _squared():
+    """Four sites in a ring with one demand, and its routes."""
+    network = importlib.import_module("twinkit.network")
+    twin = importlib.import_module("twinkit.network.traffic").square()
+    return twin, network.routing(twin)
+
+
 # Dotted name → (data, choices) of one valid call on a small twin.
 EXAMPLES = {
     "twinkit.city.people_total": lambda twin: ((twin["surface/people"],), {"where": _covered(twin)}),
@@ -188,6 +195,11 @@ EXAMPLES = {
     "twinkit.city.worst_served": lambda twin: ((twin, _served(twin)), {"most": 3}),
     "twinkit.network.cut.weak_links": lambda twin: ((_meshed(twin),), {"people": _people_near(twin), "core": ["s0"]}),
     "twinkit.network.cut.weak_sites": lambda twin: ((_meshed(twin),), {"people": _people_near(twin), "core": ["s0"]}),
+    "twinkit.network.delay.delay": lambda _: (_squared(), {"packet_sizes": {300: 1, 1500: 1}, "speed": 2e8}),
+    "twinkit.network.delay.packet_delay": lambda _: (
+        _squared(),
+        {"packet_sizes": {300: 1, 1500: 1}, "speed": 2e8, "duration": 0.1, "seed": 1},
+    ),
     "twinkit.network.flow.concurrent_flow": lambda twin: ((_meshed(twin),), {}),
     "twinkit.network.flow.offered_at": lambda twin: ((_meshed(twin),), {"load": 0.5}),
     "twinkit.network.route.link_load": lambda twin: ((_meshed(twin), _routed(twin)), {}),
