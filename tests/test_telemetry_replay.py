@@ -166,3 +166,21 @@ def test_a_broker_that_is_not_there(said):
         publish(replay(said, speed=FAST), broker="mqtt://127.0.0.1:9", region="x")
     with pytest.raises(TwinError, match="MQTT 5 or 3"):
         publish(replay(said, speed=FAST), broker="mqtt://127.0.0.1:9", region="x", version=4)
+
+
+@pytest.mark.usefixtures("_live")
+def test_the_command_sends_a_stored_twin(twin, said, tmp_path, capsys):
+    from twinkit.cli import main
+
+    path = tmp_path / "small.twin"
+    tk.save(tk.extend(twin, telemetry=said[["load"]]), path, message="with telemetry")
+    choices = ["--mqtt", "3.1.1", "--speed", "max", "--end", "2026-03-02T02:00"]
+    with broker() as url, pytest.raises(SystemExit) as end:
+        main(["replay", str(path), "--broker", url, *choices])
+    assert not end.value.code
+    assert f"{8 * said.sizes['cell']} readings acknowledged" in capsys.readouterr().out
+    for wrong, why in ((["--speed", "fast"], "a number or max"), (["--mqtt", "4"], "5 or 3.1.1")):
+        with pytest.raises(SystemExit) as end:
+            main(["replay", str(path), "--broker", "mqtt://127.0.0.1:9", *wrong])
+        assert end.value.code == 2
+        assert why in capsys.readouterr().err

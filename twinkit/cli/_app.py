@@ -546,6 +546,42 @@ def live(
         )
 
 
+@command
+def replay(
+    source: Annotated[Path, typer.Argument(help="A stored twin, or a trace: CSV, zip or Parquet.", show_default=False)],
+    broker: Annotated[str, typer.Option(help="mqtt://user@host:1883, or mqtts:// over TLS; never with the password.")],
+    speed: Annotated[str, typer.Option(help="Seconds of the source in a second, or max.")] = "60",
+    region: Annotated[
+        str | None, typer.Option(help="Second level of the topics; left out, the twin's place.", show_default=False)
+    ] = None,
+    start: Annotated[str | None, typer.Option(help="From here on, UTC, e.g. 2026-03-02T06:00.")] = None,
+    end: Annotated[str | None, typer.Option(help="Before this, UTC.")] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(help="Its first line is the password; or set TWINKIT_BROKER_PASSWORD.")
+    ] = None,
+    ca: Annotated[Path | None, typer.Option(help="Certificate of the authority behind the broker's (PEM).")] = None,
+    mqtt: Annotated[str, typer.Option(help="5, or 3.1.1 for brokers that have no 5.")] = "5",
+) -> None:
+    """Send a stored period, or a trace, to a broker as if it happened now: in the order of its time, at any speed.
+
+    twinkit replay out/shimla.twin --broker mqtt://127.0.0.1 --speed 60
+    twinkit replay readings.parquet --region IN:Shimla --broker mqtt://127.0.0.1 --speed max
+    """
+    from twinkit.cli._replay import replayed
+
+    replayed(
+        source,
+        broker=broker,
+        speed=speed,
+        region=region,
+        start=start,
+        end=end,
+        password_file=password_file,
+        ca=ca,
+        mqtt=mqtt,
+    )
+
+
 @app.command(context_settings={"ignore_unknown_options": True}, add_help_option=False, no_args_is_help=False)
 def lesson() -> None:
     """Lessons: write, test, build, translate, hand out, collect (twinkit lesson --help)."""
