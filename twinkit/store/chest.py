@@ -146,6 +146,9 @@ class Chest:
             c.execute("pragma synchronous = full")
             c.executescript(TABLES)
             if fresh:
+                if mark is not None:
+                    # a store that was made from a crate: its journal goes on from what the newest commit says
+                    c.execute("insert into meta values ('anchor', ?)", (f"{mark['seq']} {mark['digest']}",))
                 self._sealed(opened=True)
                 lock.settle_folder(self.folder)
             self._seq, self._digest = self._end(c, "batches", "anchor", mark)
