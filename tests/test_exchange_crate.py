@@ -140,6 +140,31 @@ def test_sha256sum_reads_the_manifest(made, program, tmp_path):
     assert done.returncode == 0
 
 
+def test_readings_of_a_journal_come_along_and_go_on(small_twin, tmp_path):
+    path, again = tmp_path / "live.twin", tmp_path / "again.twin"
+    tk.save(small_twin(pixels=10), path, message="the beginning")
+    one = {"variable": "load", "sensor": "s0-0", "value": 0.25}
+    with tk.store.journal(path) as journal:
+        journal.record(one | {"time": np.datetime64("2026-03-01T12:00")})
+        journal.record(one | {"time": np.datetime64("2026-03-01T12:15")})
+        journal.drain(all=True)
+        journal.record(one | {"time": np.datetime64("2026-03-01T12:15"), "value": 0.5})
+        journal.drain(all=True)
+    made = tk.exchange.crate(path, tmp_path / "live.zip", licence="CC0-1.0")
+    tk.exchange.rebuild(made.path, again, head=made.head)
+    assert not tk.diff(tk.open(path), tk.open(again))
+    for minute in (30, 45):
+        with tk.store.journal(again) as journal:
+            assert journal.record(one | {"time": np.datetime64(f"2026-03-01T12:{minute}")}).new == 1
+            known = journal.record(one | {"time": np.datetime64("2026-03-01T12:00")})
+            assert (known.new, known.duplicate) == (0, 1)
+        assert tk.verify(again), tk.verify(again)
+    with tk.store.journal(again) as journal:
+        journal.drain(all=True)
+    assert tk.open(again)["telemetry/load"].sel(cell="s0-0").values.tolist() == [0.25, 0.5, 0.25, 0.25]
+    assert tk.verify(again)
+
+
 # ---------------------------------------------------------------- what it says of itself
 
 

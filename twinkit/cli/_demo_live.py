@@ -171,6 +171,8 @@ def _town(region: str, *, radius: float, seed: int, fault: str, **choices: Any) 
         twin = region_of(region, radius=min(radius, 15e3), seed=seed, **choices)
     twin = tk.extend(twin)
     twin.attrs["made_by"] = OURS
+    known = twin.attrs.get("sources")
+    twin.attrs["sources"] = f"{known}; " * bool(known) + f"telemetry: generated sensors of {OURS}"
     peak = peak_load(twin)
     # cells that are neither idle nor full at the rush: there a load says something
     order = np.argsort(np.abs(peak.to_numpy() - 0.6), kind="stable")[:WATCHED]
@@ -224,7 +226,7 @@ def _ingesting(path: Path, url: str) -> Iterator[tuple[Any, Any]]:
     from twinkit.telemetry import Gate, Ingester, Subscription, address, session
 
     gate = Gate(tk.open(path))
-    with tk.store.journal(path, author=OURS) as journal:
+    with tk.store.journal(path) as journal:
         client = session(path, gate.region)
         subscription = Subscription(address(url), topic=gate.subscription, client=client, version=3)
         ingester = Ingester(journal, gate, subscription, every=5.0)

@@ -29,7 +29,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import twinkit
+from twinkit import __version__
 from twinkit.error import TwinError, escaped
 from twinkit.store import plain, repository
 from twinkit.store.shown import quoted
@@ -288,7 +288,7 @@ def _metadata(
     people = [
         made.add(Person(made, key or f"#author-{i + 1}", {"name": name})) for i, (name, key) in enumerate(authors)
     ]
-    release = {"version": twinkit.__version__, "softwareVersion": twinkit.__version__}
+    release = {"version": __version__, "softwareVersion": __version__}
     software = entity(HOME, "SoftwareApplication", name="twinkit", url=HOME, **release)
     title = str(twin.attrs.get("title") or "A digital twin")
     place = twin.attrs.get("place")
@@ -296,7 +296,7 @@ def _metadata(
     root["name"] = title
     root["description"] = (
         f"{title}: a digital twin of a telecom network{f', {place}' if place else ''}, as twinkit "
-        f"{twinkit.__version__} holds it. {_counted(twin)}. twinkit.exchange.rebuild makes a store of it again and "
+        f"{__version__} holds it. {_counted(twin)}. twinkit.exchange.rebuild makes a store of it again and "
         "checks every value against the head."
     )
     root["datePublished"] = said["when"]
