@@ -163,8 +163,25 @@ SOURCES = {
 }
 
 
-def errors(folder: Path, *, share: float = 1.0) -> Iterator[dict[str, Any]]:
-    """Each cell: network, level, sources, intact or with a random link failed; formulas against packets."""
+def shortest(twin: Any, usable: Any = None) -> Any:
+    """Each demand on one route of the fewest hops."""
+    import twinkit as tk
+
+    return tk.network.routing(twin, usable=usable, equal_cost=False)
+
+
+def spread(twin: Any, usable: Any = None) -> Any:
+    """Demands split so that the fullest link is as little full as can be."""
+    import twinkit as tk
+
+    return tk.network.concurrent_flow(twin, usable=usable)
+
+
+ROUTES = {"shortest": shortest, "spread": spread}
+
+
+def errors(folder: Path, *, routes: str, share: float = 1.0) -> Iterator[dict[str, Any]]:
+    """Each cell: sources, network, level, intact or with a random link failed; formulas against packets."""
     import twinkit as tk
     from twinkit.network.delay import estimated
     from twinkit.network.hops import Bursts, along
@@ -176,14 +193,14 @@ def errors(folder: Path, *, share: float = 1.0) -> Iterator[dict[str, Any]]:
             whole = tk.network.sndlib(folder / "native" / name / f"{name}.txt")
             links = whole["links"].to_dataset()
             whole = tk.extend(whole, links=links.assign(capacity=links.capacity / narrower))
-            routing = tk.network.routing(whole, equal_cost=False)
+            routing = ROUTES[routes](whole)
             for level in LEVELS:
                 twin = filled(whole, routing, level)
                 for failed in (False, True):
                     lost = None
                     taken = routing
                     if failed:
-                        lost, taken = broken(twin, seed=1, below=0.95 if places is None else np.inf)
+                        lost, taken = broken(twin, ROUTES[routes], seed=1, below=0.95 if places is None else np.inf)
                     paths = along(twin, taken, speed=np.inf)
                     rate = float(paths.rate @ np.diff(paths.start)) / 7200
                     duration = hops * share / rate
@@ -198,7 +215,7 @@ def errors(folder: Path, *, share: float = 1.0) -> Iterator[dict[str, Any]]:
                     off = np.abs(told.delay / counted.delay - 1)
                     noise = np.diff(counted.interval())[:, 0] / 2 / 1.96 / counted.delay
                     yield {
-                        "sources": what, "network": name, "utilisation": level, "failed": lost or "",
+                        "routes": routes, "sources": what, "network": name, "utilisation": level, "failed": lost or "",
                         "highest": float(paths.load.max()), "error": float(np.nanmedian(off)),
                         "error_90": float(np.nanquantile(off, 0.9)), "noise": float(np.nanmedian(noise)),
                         "loss": float(np.nansum(counted.loss * counted.packets) / counted.packets.sum()),
@@ -207,13 +224,13 @@ def errors(folder: Path, *, share: float = 1.0) -> Iterator[dict[str, Any]]:
                     }  # fmt: skip
 
 
-def broken(twin: Any, *, seed: int, below: float) -> tuple[str, Any]:
+def broken(twin: Any, routes: Any, *, seed: int, below: float) -> tuple[str, Any]:
     """The first link of a random order whose failure cuts nobody off and, rerouted, fills no link to `below`."""
     import twinkit as tk
 
     names = twin["links"].link.values
     for lost in np.random.default_rng(seed).permutation(names):
-        routing = tk.network.routing(twin, usable=twin["links"].link != lost, equal_cost=False)
+        routing = routes(twin, twin["links"].link != lost)
         if bool(routing.reachable.all()) and float(tk.network.link_load(twin, routing).link_load.max()) < below:
             return str(lost), routing
     raise SystemExit("no link of this network can fail")
@@ -222,14 +239,14 @@ def broken(twin: Any, *, seed: int, below: float) -> tuple[str, Any]:
 def told(cells: list[dict[str, Any]]) -> str:
     """The cells as a table."""
     heads = (
-        "sources", "network", "failed link", "highest utilisation", "median error", "nine of ten below", "noise",
-        "loss: packets", "loss: formulas",
+        "routes", "sources", "network", "failed link", "highest utilisation", "median error", "nine of ten below",
+        "noise", "loss: packets", "loss: formulas",
     )  # fmt: skip
     lines = [heads, tuple("---" for _ in heads)]
     lines += [
         (
-            c["sources"], c["network"], c["failed"] or "none", f"{c['highest']:.2f}", f"{c['error']:.1%}",
-            f"{c['error_90']:.1%}", f"{c['noise']:.2%}", f"{c['loss']:.2g}", f"{c['loss_formula']:.2g}",
+            c["routes"], c["sources"], c["network"], c["failed"] or "none", f"{c['highest']:.2f}",
+            f"{c['error']:.1%}", f"{c['error_90']:.1%}", f"{c['noise']:.2%}", f"{c['loss']:.2g}", f"{c['loss_formula']:.2g}",
         )
         for c in cells
     ]  # fmt: skip
@@ -241,10 +258,11 @@ if __name__ == "__main__":
         given = sys.argv[sys.argv.index("--errors") + 1 :]
         if not given:
             raise SystemExit("python -m benchmarks.delay --errors FOLDER: the folder with native/polska/polska.txt")
-        cells = []
-        for cell in errors(Path(given[0]), share=0.01 if "--quick" in given else 1.0):
-            cells.append(cell)
-            print(cell, file=sys.stderr, flush=True)
+        cells: list[dict[str, Any]] = []
+        for routes in [r for r in ROUTES if r in given] or list(ROUTES):
+            for cell in errors(Path(given[0]), routes=routes, share=0.02 if "--quick" in given else 1.0):
+                cells.append(cell)
+                print(cell, file=sys.stderr, flush=True)
         print(told(cells))
     else:
         raise SystemExit(main(rows))
