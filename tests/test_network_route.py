@@ -78,6 +78,27 @@ def test_each_leg_lies_on_a_shortest_route_and_each_demand_arrives(seed, weight)
             assert mean[demand] == pytest.approx(away[start][end])
 
 
+@pytest.mark.parametrize("equal_cost", [True, False])
+@pytest.mark.parametrize("seed", range(4))
+def test_few_starts_few_ends_and_small_blocks_give_the_same_routes(seed, equal_cost, monkeypatch):
+    twin = random_network(seed)
+
+    def legs(found):
+        return sorted(zip(*(found[n].values for n in ("serves", "over", "way", "split")), strict=True))
+
+    for end in ("origin", "destination"):
+        demands = twin["demands"].to_dataset()
+        one = extend(twin, demands=demands.isel(demand=np.flatnonzero(demands[end].values == "s1")))
+        alone = legs(network.routing(one, weight=twin["links/length"], equal_cost=equal_cost))
+        mine = set(one["demands"].demand.values)
+        all_of_them = legs(network.routing(twin, weight=twin["links/length"], equal_cost=equal_cost))
+        assert alone
+        assert [a[:3] for a in alone] == [a[:3] for a in all_of_them if a[0] in mine]
+        assert [a[3] for a in alone] == pytest.approx([a[3] for a in all_of_them if a[0] in mine])
+    monkeypatch.setattr("twinkit.network.route.BLOCK", 2)
+    assert legs(network.routing(twin, weight=twin["links/length"], equal_cost=equal_cost)) == all_of_them
+
+
 def test_traffic_is_split_at_each_site_and_not_among_whole_routes():
     # a to d: over b, and over c from which two links lead on; half goes over b although one route of three does
     ids = np.array(list("abcd"), dtype=object)

@@ -32,6 +32,9 @@ WHO = ["demands/origin", "demands/destination"]
 EQUAL = 1e-9
 """Routes whose weights differ by less than this share are equal: sums of lengths differ in their last digits."""
 
+BLOCK = 256
+"""Sites whose distances to all others are held at once."""
+
 
 @contract(reads=[*ENDS, *WHO], gives=["serves", "over", "way", "split", "reachable"], computes=True)
 def routing(
@@ -313,44 +316,72 @@ def _legs(
     arcs = arcs[np.argsort(net.tail[arcs], kind="stable")]
     first = np.searchsorted(net.tail[arcs], np.arange(n + 1))
     both = np.concatenate([weights, weights])
-    wanted, back = np.unique(destination, return_inverse=True)
-    # the weights are the same in both directions, so the way from t is the way to t
-    distance = dijkstra(net.matrix(weights), directed=True, indices=wanted) if len(wanted) else np.empty((0, n))
-    away = np.argsort(-distance, axis=1, kind="stable")
-    reachable = np.isfinite(distance[back, origin]) if len(origin) else np.zeros(0, bool)
-    demand, arc, split = _follow(
-        origin, destination, back.astype(np.int64), reachable, distance, away, first, arcs, net.head[arcs], both[arcs],
-        equal_cost, EQUAL,
-    )  # fmt: skip
+    few = np.unique(origin), np.unique(destination)
+    from_start = len(few[0]) < len(few[1])  # one exchange and five thousand masts need one tree, not five thousand
+    ends = origin if from_start else destination
+    matrix, head, weight = net.matrix(weights), net.head[arcs], both[arcs]
+    reachable = np.zeros(len(origin), bool)
+    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = [(np.zeros(0, int), np.zeros(0, int), np.zeros(0))]
+    for begin in range(0, len(few[0 if from_start else 1]), BLOCK):
+        wanted = few[0 if from_start else 1][begin : begin + BLOCK]
+        mine = np.flatnonzero(np.isin(ends, wanted))
+        row = np.searchsorted(wanted, ends[mine])
+        # the weights are the same in both directions, so the way from t is the way to t
+        distance = dijkstra(matrix, directed=True, indices=wanted)
+        reachable[mine] = np.isfinite(distance[row, (destination if from_start else origin)[mine]])
+        order = np.argsort(-distance, axis=1, kind="stable")
+        demand, arc, split = _follow(
+            origin[mine], destination[mine], row, reachable[mine], distance, order, first, arcs, head, weight,
+            from_start, equal_cost, EQUAL,
+        )  # fmt: skip
+        found.append((mine[demand], arc, split))
+    demand, arc, split = (np.concatenate(c) for c in zip(*found, strict=True))
     return demand, arc, split, reachable
 
 
 @njit(cache=True)
-def _follow(origin, destination, row, reachable, distance, away, first, arcs, head, weight, equal_cost, equal):  # type: ignore[no-untyped-def]
+def _follow(  # type: ignore[no-untyped-def]
+    origin, destination, row, reachable, distance, away, first, arcs, head, weight, from_start, equal_cost, equal
+):
     size = 1024
     demand, arc, split = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size)
     count = 0
-    here = np.zeros(distance.shape[1])
+    sites = distance.shape[1]
+    here, leads = np.zeros(sites), np.ones(sites, np.bool_)
     for k in range(len(origin)):
         if not reachable[k] or origin[k] == destination[k]:
             continue
         d, order = distance[row[k]], away[row[k]]
         here[:] = 0.0
         here[origin[k]] = 1.0
-        # from the far to the near: whatever arrives at a site has arrived before it is passed on
-        for u in order:
+        if from_start:
+            # distances are from the start: first find the sites that lie on a shortest way to the end
+            leads[:] = False
+            leads[destination[k]] = True
+            for v in order:
+                if leads[v] and v != origin[k]:
+                    for a in range(first[v], first[v + 1]):
+                        if abs(d[v] - weight[a] - d[head[a]]) <= equal * d[v]:
+                            leads[head[a]] = True
+        # whatever arrives at a site has arrived before it is passed on
+        for i in range(sites):
+            u = order[sites - 1 - i] if from_start else order[i]
             if here[u] == 0.0 or u == destination[k]:
                 continue
             ways = 0
             for a in range(first[u], first[u + 1]):
-                if abs(d[u] - weight[a] - d[head[a]]) <= equal * d[u]:
+                v = head[a]
+                far, near = (d[v], d[u]) if from_start else (d[u], d[v])
+                if leads[v] and abs(far - weight[a] - near) <= equal * far:
                     ways += 1
                     if not equal_cost:
                         break
             for a in range(first[u], first[u + 1]):
-                if abs(d[u] - weight[a] - d[head[a]]) <= equal * d[u]:
+                v = head[a]
+                far, near = (d[v], d[u]) if from_start else (d[u], d[v])
+                if leads[v] and abs(far - weight[a] - near) <= equal * far:
                     share = here[u] / ways
-                    here[head[a]] += share
+                    here[v] += share
                     if count == size:
                         size *= 2
                         demand = np.concatenate((demand, np.empty(count, np.int64)))

@@ -143,7 +143,7 @@ def gravity(twin: xr.DataTree, mass: xr.DataArray, *, total: float, exponent: fl
     return xr.Dataset({k: ("demand", v, said) for k, v in values.items()}, {"demand": ids})
 
 
-@contract(reads=["sites/kind"], gives=["origin", "destination", "offered"], computes=True)
+@contract(reads=["sites/site"], gives=["origin", "destination", "offered"], computes=True)
 def backhauled(twin: xr.DataTree, traffic: xr.DataArray, *, core: str) -> xr.Dataset:
     """Demands of a network that hangs on one site: each other site draws its traffic from there.
 
