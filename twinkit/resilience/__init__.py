@@ -5,7 +5,7 @@ with the same luck, `recovery` sends crews, `served` walks the network and count
 site, link or battery would have helped most, `warning_reach` whom an alert still finds.
 """
 
-from twinkit.resilience.assets import AUTONOMY, CORE, assets, electrified
+from twinkit.resilience.assets import AUTONOMY, CORE, assets, autonomy_of, electrified
 from twinkit.resilience.attack import common_mode, cut, most_central
 from twinkit.resilience.critical import critical
 from twinkit.resilience.cyclone import best_track, cyclone, track
@@ -26,6 +26,7 @@ __all__ = [
     "REPAIR",
     "Curve",
     "assets",
+    "autonomy_of",
     "best_track",
     "catchment",
     "common_mode",

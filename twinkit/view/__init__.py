@@ -12,5 +12,17 @@ from twinkit.view._figure import Figure, font
 from twinkit.view._layers import Layers, layers
 from twinkit.view._map import before_after, coverage, map_of
 from twinkit.view._plain import plain
+from twinkit.view.recovery import recovery_curve
 
-__all__ = ["Figure", "Layers", "before_after", "coverage", "font", "layers", "map_of", "plain", "worst_served"]
+__all__ = [
+    "Figure",
+    "Layers",
+    "before_after",
+    "coverage",
+    "font",
+    "layers",
+    "map_of",
+    "plain",
+    "recovery_curve",
+    "worst_served",
+]
