@@ -261,3 +261,20 @@ def test_the_region_is_the_twins_place(small_twin):
     assert region(twin) == "small"
     assert region(tk.assemble({}, title="t", crs="EPSG:32643", place="RW:Kigali")) == "RW:Kigali"
     assert sensors(twin)["load"][0] == "s0-0"
+
+
+def test_a_single_reading_on_the_topic_of_all(gate):
+    """It goes a short way; what is not plain on it is refused as on the long one."""
+    plain = b'{"variable":"load","sensor":"c1","time":1772367300,"value":0.5}'
+    found = gate.admit([(gate.topic, plain), (gate.topic, plain.replace(b"1772367300", b'"2026-03-01T12:15:00Z"'))])
+    assert found.sensor.tolist() == ["c1", "c1"]
+    assert len(set(found.time)) == 1
+    twice = [
+        plain.replace(b"}", b',"value":0.6}'),
+        plain.replace(b'"c1"', b'["c1"]').replace(b"}", b',"x":1}'),
+        plain.replace(b'"c1"', b'"nobody"'),
+        plain.replace(b'"load"', b"{}"),
+    ]
+    refused = gate.admit([(gate.topic, payload) for payload in twice])
+    assert not len(refused.value)
+    assert len(refused.letters) == 4

@@ -269,16 +269,22 @@ class Gate:
             try:
                 pair = self._topics.get(name)
                 said = self._loads(payload)
-                if pair is not None and type(said) is dict and len(said) == 2:
-                    # most messages are this one: a number on a sensor's own topic
+                if type(said) is dict:
+                    # most messages are these two: one number on its sensor's own topic, or on the topic of all
+                    quotes = 4 if pair is not None and len(said) == 2 else 0
+                    if len(said) == 4 and name == self.topic:
+                        variable, sensor = said.get("variable"), said.get("sensor")
+                        if type(variable) is str and type(sensor) is str:
+                            pair = self._pair.get(variable, {}).get(sensor)
+                            quotes = 0 if pair is None else 12
                     moment: Any = said.get("time")
                     value = said.get("value")
                     text = type(moment) is str
+                    plain = quotes and (text or type(moment) in NUMBERS) and type(value) in NUMBERS
                     # a second key of the same name would have brought its quotes with it
-                    plain = (text or type(moment) in NUMBERS) and type(value) in NUMBERS
-                    if plain and payload.count(b'"') == (6 if text else 4):
+                    if plain and payload.count(b'"') == quotes + 2 * text:
                         times.append(_seconds(moment) if text else moment)
-                        pairs.append(pair)
+                        pairs.append(pair)  # type: ignore[arg-type]
                         values.append(value)
                         counts.append(1)
                         continue
