@@ -424,3 +424,19 @@ print("alone")
     out = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert out.stdout.strip() == "alone", out.stderr
     shutil.rmtree(tmp_path / "site")
+
+
+def test_a_function_may_give_a_state_of_several_variables():
+    """A step of dynamics: its variables count, not the order in which they stand, nor scalar coordinates."""
+    import xarray as xr
+
+    from twinkit.lesson import exercise
+
+    @exercise("stepping", objective="step", hints=["a", "b", "c"], probe=lambda twin: [{"dt": 1.0}, {"dt": 2.0}])
+    def stepping(twin):
+        return lambda dt: xr.Dataset({"load": ("cell", [dt, 2 * dt]), "growth": 1.0})
+
+    turned = stepping.probed(None, lambda dt: xr.Dataset({"growth": 1.0, "load": ("cell", [dt, 2 * dt])}, {"time": 3}))
+    xr.testing.assert_identical(stepping.probed(None, stepping.expected(None)), turned)
+    wrong = stepping.probed(None, lambda dt: xr.Dataset({"load": ("cell", [dt, dt]), "growth": 1.0}))
+    assert not wrong.equals(turned)
