@@ -549,7 +549,7 @@ def test_what_is_no_store_is_one_error(tmp_path, path, act, what):
     elif what == "newer":
         (path / "twinkit").mkdir()
         (path / "twinkit" / "store.json").write_text('{"format": 99, "told": "in a way of its own"}')
-    given = {"address": "s3://bucket/a.twin", "number": 7}.get(what, path)
+    given = {"address": "gs://bucket/twin", "number": 7}.get(what, path)
     acts = {
         "open": lambda: tk.open(given),
         "history": lambda: tk.history(given),

@@ -240,7 +240,7 @@ def test_a_save_that_changes_nothing_says_that_its_message_is_not_kept(two):
         ("a\x00b", r"'a\\x00b', which no disk takes", "out/shimla.twin"),
         ("", "an empty text", "out/shimla.twin"),
         ("x" * 5000, r"\(5000 characters\)", "out/shimla.twin"),
-        ("s3://bucket/a", "'s3://bucket/a'", "local disk"),
+        ("gs://bucket/a", "'gs://bucket/a'", "s3://bucket/key"),
     ],
 )
 def test_a_path_that_cannot_be_is_one_error(given, found, hint):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from twinkit.error import TwinError, escaped
-from twinkit.store import chest, commit, digest, drain, index, lock, record, repository
+from twinkit.store import chest, commit, digest, drain, index, lock, record, remote, repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -100,7 +100,10 @@ def verify(path: str | os.PathLike[str], *, head: str | None = None, thorough: b
     >>> verify(path).faults
     ['chunks/STRANGER belongs to no commit']
     """
-    root = repository.local(path)
+    root = repository.local(path, anywhere=True)
+    if isinstance(root, remote.Remote):
+        repository.located(path, anywhere=True)
+        return _remote(root, head=head, thorough=thorough)
     if not root.is_dir():
         repository.located(path)
     faults: list[str] = []
@@ -129,6 +132,39 @@ def verify(path: str | os.PathLike[str], *, head: str | None = None, thorough: b
             raise
         notes.append("the folder cannot be written: what an interrupted save may have left was not tidied up")
         return checked(root, faults, notes, head=head, thorough=thorough)
+
+
+def _remote(root: remote.Remote, *, head: str | None, thorough: bool) -> Verification:
+    """What `verify` does on an object store, where others may write meanwhile."""
+    faults: list[str] = []
+    notes: list[str] = []
+    records, there = remote.faults(root, faults, notes)
+    rows: dict[str, Row] = {}
+    heads: dict[str, str] = {}
+    try:
+        repo = repository.reader(root)
+        shown = commit.history(repo, root)
+        faults += [f"{record.RECORDS}/{c}.json is missing" for c in sorted(set(shown) - set(records))]
+        rows = _chain(shown, records, {}, faults)
+        references = repository.heads(repo, root)
+        heads = {name: rows[at].head for name, at in sorted(references.items()) if at in rows}
+        newest = set(references.values()) - {repository.ROOT}
+        for at in sorted(set(rows) if thorough else newest & set(rows)):
+            faults += [f"commit {_short(rows[at])}: {f}" for f in commit.content_faults(repo, shown[at])]
+        for at in sorted(set(records) - set(shown)):
+            # A writer that was stopped before it moved the branch leaves a record too, on a commit that has since
+            # been followed by another one; on the newest it cannot be told from a commit that was dropped.
+            if records[at]["parent"] in newest:
+                faults.append(f"commit {at} has a record but no branch or tag shows it: newer commits were dropped")
+            else:
+                notes.append(f"commit {at} was not finished: another writer was faster")
+    except TwinError as fault:
+        faults.append(f"the history cannot be read: {fault.found}")
+    except Exception as fault:  # noqa: BLE001 - a damaged store must end in a finding, whatever the engine raises
+        faults.append(f"the history cannot be read: {str(fault).strip().partition(chr(10))[0]}")
+    if head is not None and not any(r.head.startswith(str(head).rstrip("….").lower()) for r in rows.values()):
+        faults.append(f"head {head[:12]} is in no branch: newest commits were dropped, or the history was rewritten")
+    return Verification(str(root), list(dict.fromkeys(faults)), notes, len(rows), len(there), heads)
 
 
 def checked(

@@ -92,7 +92,14 @@ class Chest:
     @classmethod
     def of(cls, root: pathlib.Path, node: str, *, where: Path | None = None) -> Chest:
         """The journal of a store, in its own folder or elsewhere."""
-        return cls(pathlib.Path(where).expanduser().absolute() if where else root / FOLDER, node)
+        if where is None and not isinstance(root, pathlib.Path):
+            raise TwinError(
+                "a local folder for the journal of a store that is an address",
+                found="none",
+                hint="journal(path, where='...'), a folder that outlives this machine's restarts",
+                where="where",
+            )
+        return cls(pathlib.Path(where).expanduser().absolute() if where is not None else root / FOLDER, node)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -396,6 +403,8 @@ def _disk(fault: Exception, where: pathlib.Path) -> TwinError:
 
 def names(root: pathlib.Path) -> list[str]:
     """The nodes that have a journal in a store's own folder."""
+    if not isinstance(root, pathlib.Path):
+        return []  # the journal of an object store stands elsewhere
     folder = root / FOLDER
     return sorted(p.stem for p in folder.glob("*.sqlite")) if folder.is_dir() else []
 

@@ -283,7 +283,7 @@ def _stood(root: pathlib.Path) -> dict[str, str]:
         return {}
 
 
-def history(repo: Any, root: pathlib.Path) -> dict[str, Any]:
+def history(repo: Any, root: Any) -> dict[str, Any]:
     """Every commit that a branch or tag shows, from the engine itself, the empty beginning included."""
     found: dict[str, Any] = {}
     with repository.engine(root):

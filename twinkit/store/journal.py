@@ -142,7 +142,7 @@ class Journal:
         self, path: store.Path, *, node: str = "telemetry", where: store.Path | None = None, author: str | None = None
     ) -> None:
         self.path, self.node, self.author = path, node, author
-        self._root = repository.located(path)
+        self._root = repository.located(path, anywhere=True)
         drain.fit_node(node)
         self._chest = chest.Chest.of(self._root, node, where=where)
         self._guard = threading.RLock()
@@ -557,7 +557,7 @@ def rejected(path: store.Path, *, node: str = "telemetry", where: store.Path | N
     where : str or Path, optional
         As for `journal`.
     """
-    root = repository.located(path)
+    root = repository.located(path, anywhere=True)
     rows = chest.Chest.of(root, node, where=where).letters()
     table = pd.DataFrame(rows, columns=["received", "topic", "reason", "payload"])
     table["received"] = pd.to_datetime(table["received"], unit="ms").astype("datetime64[ns]")

@@ -137,7 +137,7 @@ def open(
     """
     import zarr
 
-    root = repository.located(path)
+    root = repository.located(path, anywhere=True)
     # What is pending is read before the commit is found: a drain in between shows readings twice, which is harmless.
     pending = seen.pending(root) if branch == "main" and tag is None and commit is None else {}
     repo = repository.reader(root)
@@ -192,7 +192,7 @@ def history(path: Path, *, branch: str = "main") -> History:
     >>> [(c.author, c.message) for c in tk.history(path)]
     [('Asha', 'the beginning')]
     """
-    root = repository.located(path)
+    root = repository.located(path, anywhere=True)
     repo = repository.reader(root)
     start = repository.snapshot(repo, root, branch=branch)
     return History(map(public, repository.commits(repo, root, start)))

@@ -212,6 +212,8 @@ JOURNALS = "twinkit/journal"
 
 def journals(root: pathlib.Path) -> set[str]:
     """The nodes that have a journal in the store's folder, and those that had one when it was sealed."""
+    if not hasattr(root, "joinpath"):
+        return set()
     folder = root / JOURNALS
     found = {p.stem for p in folder.iterdir() if p.suffix in (".sqlite", ".json")} if folder.is_dir() else set()
     try:

@@ -14,7 +14,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from twinkit.error import TwinError, close_to
-from twinkit.store import index, record
+from twinkit.store import index, record, remote
 from twinkit.store.index import Row
 from twinkit.store.shown import quoted
 
@@ -31,7 +31,7 @@ ROOT = "1CECHNKREP0F1RSTCMT0"
 
 
 @contextlib.contextmanager
-def engine(where: pathlib.Path) -> Iterator[None]:
+def engine(where: object) -> Iterator[None]:
     """Turn what the engine, Zarr or the disk raise into one TwinError."""
     import icechunk
 
@@ -60,7 +60,8 @@ def engine(where: pathlib.Path) -> Iterator[None]:
 
 
 @functools.cache
-def _quiet() -> None:
+def quiet() -> None:
+    """Keep the engine from writing to standard error."""
     # The engine warns on standard error that a local disk takes one writer at a time, which is what the lock is for,
     # and traces each error, which comes as a TwinError. ICECHUNK_LOG and a later `icechunk.set_logs_filter` hold.
     import icechunk
@@ -69,7 +70,8 @@ def _quiet() -> None:
         icechunk.set_logs_filter("off")
 
 
-def _configuration() -> Any:
+def configuration() -> Any:
+    """How the engine lays out its files."""
     import icechunk as ice
 
     # One manifest for a thousand blocks along time: without the split every append rewrites the list of them all.
@@ -79,8 +81,8 @@ def _configuration() -> Any:
     return ice.RepositoryConfig(manifest=ice.ManifestConfig(splitting=split))
 
 
-def local(path: str | os.PathLike[str]) -> pathlib.Path:
-    """The path of a store.
+def local(path: str | os.PathLike[str], *, anywhere: bool = False) -> Any:
+    """The path of a store; with `anywhere`, also an address on an object store, as a `Remote`.
 
     Errors
     ------
@@ -98,8 +100,12 @@ def local(path: str | os.PathLike[str]) -> pathlib.Path:
         if not isinstance(text, str):
             found = "bytes"
         raise TwinError("the path of a folder", found=found, hint="write it like 'out/shimla.twin'")
+    there = remote.address(text)
+    if there is not None and anywhere:
+        return there
     if "://" in text:
-        raise TwinError("the path of a folder", found=quoted(text), hint="copy the store to a local disk first")
+        hint = "this works on a store in a local folder" if there else "a folder, or an address like 's3://bucket/key'"
+        raise TwinError("the path of a folder", found=quoted(text), hint=hint)
     try:
         root = pathlib.Path(text).expanduser().absolute()
         root.exists()
@@ -111,15 +117,20 @@ def local(path: str | os.PathLike[str]) -> pathlib.Path:
     return root
 
 
-def located(path: str | os.PathLike[str]) -> pathlib.Path:
-    """The folder of an existing store.
+def located(path: str | os.PathLike[str], *, anywhere: bool = False) -> Any:
+    """The folder of an existing store; with `anywhere`, also its address on an object store, as a `Remote`.
 
     Errors
     ------
     TwinError
         Nothing there, a file, an empty folder, a folder with something else, a store of a newer format.
     """
-    root = local(path)
+    root = local(path, anywhere=anywhere)
+    if isinstance(root, remote.Remote):
+        if not root.is_store():
+            hint = "check the address; tk.save(twin, path, message=...) makes a store"
+            raise TwinError("a stored twin", found="none at this address", hint=hint, where=str(root))
+        return root
     if not root.exists():
         try:
             near = close_to(root.name, [p.name for p in root.parent.iterdir() if is_store(p)])
@@ -162,21 +173,23 @@ def new(root: pathlib.Path) -> Any:
     """An empty repository in an existing folder."""
     import icechunk
 
-    _quiet()
+    quiet()
     with engine(root):
-        return icechunk.Repository.create(icechunk.local_filesystem_storage(str(root)), config=_configuration())
+        return icechunk.Repository.create(icechunk.local_filesystem_storage(str(root)), config=configuration())
 
 
-def reader(root: pathlib.Path) -> Any:
+def reader(root: Any) -> Any:
     """The repository of an existing store."""
     import icechunk
 
-    _quiet()
+    quiet()
     with engine(root):
-        return icechunk.Repository.open(icechunk.local_filesystem_storage(str(root)), config=_configuration())
+        there = isinstance(root, remote.Remote)
+        storage = root.storage() if there else icechunk.local_filesystem_storage(str(root))
+        return icechunk.Repository.open(storage, config=configuration())
 
 
-def snapshot(repository: Any, root: pathlib.Path, *, branch: str = "", tag: str = "") -> str:
+def snapshot(repository: Any, root: Any, *, branch: str = "", tag: str = "") -> str:
     """The engine's id of the newest commit of a branch or of a tagged one.
 
     Errors
@@ -324,7 +337,7 @@ def named(repository: Any, root: pathlib.Path, commit: str) -> Row:
     return next(iter(found.values()))
 
 
-def heads(repository: Any, root: pathlib.Path) -> dict[str, str]:
+def heads(repository: Any, root: Any) -> dict[str, str]:
     """Newest commit of every branch, and every tagged one: "branch.main" to the engine's id."""
     with engine(root):
         found = {f"branch.{b}": str(repository.lookup_branch(b)) for b in repository.list_branches()}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import xarray as xr
 
 from twinkit.error import TwinError, close_to
-from twinkit.store import blocks, lock, record, repository, seen, tree
+from twinkit.store import blocks, lock, record, remote, repository, seen, tree
 from twinkit.store import commit as _commit
 from twinkit.store import horizon as _horizon
 from twinkit.store import name as _fit
@@ -25,6 +25,7 @@ from twinkit.store.shown import quoted
 if TYPE_CHECKING:
     import pathlib
 
+    from twinkit.store.index import Row
     from twinkit.store.read import Path
 
 __all__ = ["append", "author_of", "branch", "committed", "expire", "save", "tag"]
@@ -83,12 +84,16 @@ def save(twin: xr.DataTree, path: Path, *, message: str, branch: str = "main", a
     validate(twin)
     _commit.check_text(message, "message")
     author = author_of(author)
-    root = repository.local(path)
+    root = repository.local(path, anywhere=True)
 
     def change(group: Any, said: dict[str, Any]) -> Any:
         return tree.write(group, twin, said, kept=seen.kept(group, root, twin))
 
     with blocks.given_back():
+        if isinstance(root, remote.Remote):
+            if root.is_store():
+                return committed(root, branch, message, author, change, act="save")
+            return public(remote.first(root, message, author, change))
         if not repository.is_store(root):
             return _first(root, branch, message, author, change)
         repository.located(root)
@@ -152,7 +157,7 @@ def append(
         raise TwinError("a Dataset", found=f"a {type(data).__name__}", hint="array.to_dataset(name=...)", where=node)
     _commit.check_text(message, "message")
     author = author_of(author)
-    root = repository.located(path)
+    root = repository.located(path, anywhere=True)
 
     def change(group: Any, said: dict[str, Any]) -> Any:
         seen.refuse(group, root, node)
@@ -168,10 +173,13 @@ def append(
         return committed(root, branch, message, author, change, act="append")
 
 
-def committed(root: pathlib.Path, branch: str, message: str, author: str, change: Any, *, act: str) -> Commit:
+def committed(root: Any, branch: str, message: str, author: str, change: Any, *, act: str) -> Commit:
     """Commit what `change` does to the stored tree of a branch; it gives what changed and digests."""
     import zarr
 
+    if isinstance(root, remote.Remote):
+        made, new = remote.committed(root, branch, message, author, change)
+        return public(made) if new else _unchanged(made, message)
     with _commit.changing(root, act=act, reference=f"branch.{branch}") as repo:
         at = repository.snapshot(repo, root, branch=branch)
         info = repo.lookup_snapshot(at)
@@ -181,8 +189,7 @@ def committed(root: pathlib.Path, branch: str, message: str, author: str, change
         changed, nodes, values = change(group, info.metadata)
         row = repository.row(info)
         if row is not None and not changed:
-            unused = "" if message == row.message else f", and the message {quoted(message)} is not kept"
-            return replace(public(row), note=f"nothing differs from this commit: no new one was made{unused}")
+            return _unchanged(row, message)
         row = _commit.commit(
             root,
             repo,
@@ -196,6 +203,11 @@ def committed(root: pathlib.Path, branch: str, message: str, author: str, change
             before=before,
         )
     return public(row)
+
+
+def _unchanged(row: Row, message: str) -> Commit:
+    unused = "" if message == row.message else f", and the message {quoted(message)} is not kept"
+    return replace(public(row), note=f"nothing differs from this commit: no new one was made{unused}")
 
 
 def _first(root: pathlib.Path, branch: str, message: str, author: str, change: Any) -> Commit:

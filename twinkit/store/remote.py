@@ -1,0 +1,355 @@
+"""A store on an object store: ``s3://bucket/key``, where many may write at once.
+
+The engine's files and the side records are the same as on a disk, each an object. There is no lock and no seal: a
+commit is made on the head that its writer saw, and the branch moves only if it still stands there. Else everything is
+done again on the new head, with its digest as the parent, so that the chain of heads never forks.
+
+Where and as whom stands in the environment, as for every S3 program: ``AWS_ACCESS_KEY_ID``,
+``AWS_SECRET_ACCESS_KEY``, ``AWS_REGION``, and ``AWS_ENDPOINT_URL`` for a store that is not Amazon's.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import hashlib
+import json
+import os
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from twinkit.error import TwinError
+from twinkit.store import digest, record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from twinkit.store.index import Row
+
+__all__ = ["Remote", "address", "committed", "faults", "first"]
+
+TRIES = 100
+"""How often a commit is made anew because another writer was faster."""
+
+
+class Remote:
+    """Where a store stands on an object store.
+
+    Parameters
+    ----------
+    bucket, prefix : str
+    """
+
+    def __init__(self, bucket: str, prefix: str) -> None:
+        self.bucket, self.prefix = bucket, prefix
+        self.name = prefix.rpartition("/")[2]
+        self._records: dict[str, dict[str, Any]] = {}
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.prefix}"
+
+    @functools.cached_property
+    def client(self) -> Any:
+        """What puts, gets and lists the side records."""
+        try:
+            import boto3
+        except ImportError:
+            raise TwinError(
+                "boto3, which speaks to object stores",
+                found="none installed",
+                hint="pip install boto3",
+                where=str(self),
+            ) from None
+        return boto3.client("s3", endpoint_url=os.environ.get("AWS_ENDPOINT_URL") or None, region_name=_region())
+
+    def storage(self) -> Any:
+        """The engine's own way to the same place."""
+        import icechunk
+
+        endpoint = os.environ.get("AWS_ENDPOINT_URL") or None
+        return icechunk.s3_storage(
+            bucket=self.bucket,
+            prefix=self.prefix,
+            region=_region(),
+            endpoint_url=endpoint,
+            allow_http=bool(endpoint and endpoint.startswith("http://")),
+            force_path_style=bool(endpoint),
+            from_env=True,
+        )
+
+    # ------------------------------------------------------------ objects
+
+    def get(self, name: str) -> bytes:
+        """One object.
+
+        Errors
+        ------
+        FileNotFoundError
+            There is none.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            return bytes(self.client.get_object(Bucket=self.bucket, Key=f"{self.prefix}/{name}")["Body"].read())
+        except ClientError as fault:
+            if fault.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                raise FileNotFoundError(name) from None
+            raise _unreachable(self, fault) from None
+        except BotoCoreError as fault:
+            raise _unreachable(self, fault) from None
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write one object, whole or not at all."""
+        self._ask("put_object", Key=f"{self.prefix}/{name}", Body=data)
+
+    def remove(self, name: str) -> None:
+        """Take one object away."""
+        self._ask("delete_object", Key=f"{self.prefix}/{name}")
+
+    def names(self, folder: str = "") -> set[str]:
+        """Every object below a folder, as a path below the root."""
+        found: set[str] = set()
+        token: dict[str, str] = {}
+        while True:
+            page = self._ask("list_objects_v2", Prefix=f"{self.prefix}/{folder}", **token)
+            found |= {c["Key"][len(self.prefix) + 1 :] for c in page.get("Contents", ())}
+            if not page.get("IsTruncated"):
+                return found
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _ask(self, act: str, **what: Any) -> Any:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            return getattr(self.client, act)(Bucket=self.bucket, **what)
+        except (BotoCoreError, ClientError) as fault:
+            raise _unreachable(self, fault) from None
+
+    def digests(self, names: Iterable[str]) -> dict[str, str]:
+        """SHA-256 of objects; "" for one that is not there."""
+        wanted = sorted(names)
+
+        def one(name: str) -> str:
+            try:
+                return hashlib.sha256(self.get(name)).hexdigest()
+            except FileNotFoundError:
+                return ""
+
+        with ThreadPoolExecutor(8) as pool:
+            return dict(zip(wanted, pool.map(one, wanted), strict=True))
+
+    # ------------------------------------------------------------ side records
+
+    def is_store(self) -> bool:
+        """Whether a stored twin stands here."""
+        return record.IDENTITY in self.names(record.IDENTITY)
+
+    def records(self, *, anew: bool = False) -> tuple[dict[str, dict[str, Any]], list[str]]:
+        """All side records, and the names of those that were altered; those that were read once are kept."""
+        found: dict[str, dict[str, Any]] = {}
+        altered = []
+        for name in sorted(self.names(f"{record.RECORDS}/")):
+            commit = name.rpartition("/")[2].removesuffix(".json")
+            if anew or commit not in self._records:
+                content = _intact(self.get(name))
+                if content is None:
+                    altered.append(name)
+                    continue
+                self._records[commit] = content
+            found[commit] = self._records[commit]
+        return found, altered
+
+    def keep(self, commit: str, *, head: str, parent: str) -> None:
+        """Write the side record of a commit: of every file that no record knows yet.
+
+        One that another writer has just put there is vouched for twice, which is harmless: it never changes.
+        """
+        known = {name for content in self.records()[0].values() for name in content["files"]}
+        new = {n for n in self.names() if n.startswith(tuple(f"{f}/" for f in record.FOLDERS))} - known
+        if parent == "":
+            new |= {"config.yaml"} & self.names("config.yaml")
+        content = {"commit": commit, "files": self.digests(new), "head": head, "parent": parent}
+        self.put(f"{record.RECORDS}/{commit}.json", _sealed(content))
+        self._records[commit] = content
+
+
+def _region() -> str:
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+
+
+def _unreachable(root: Remote, fault: Exception) -> TwinError:
+    return TwinError(
+        "an object store that answers",
+        found=str(fault)[:200],
+        hint="check the bucket, AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        where=str(root),
+    )
+
+
+def _sealed(content: dict[str, Any]) -> bytes:
+    return digest.canonical({**content, "sha256": digest.of(content)})
+
+
+def _intact(data: bytes) -> dict[str, Any] | None:
+    """The content of an object that `_sealed` made; None where it is not byte for byte that."""
+    try:
+        content: dict[str, Any] = json.loads(data)
+        said = content.pop("sha256")
+        return content if data == digest.canonical({**content, "sha256": said}) and said == digest.of(content) else None
+    except (ValueError, KeyError, AttributeError, TypeError):
+        return None
+
+
+def address(text: str) -> Remote | None:
+    """Where an address points; None for the path of a folder.
+
+    Errors
+    ------
+    TwinError
+        An address without a bucket or a key.
+
+    >>> str(address("s3://twins/shimla.twin"))
+    's3://twins/shimla.twin'
+    """
+    if not text.startswith("s3://"):
+        return None
+    bucket, _, prefix = text.removeprefix("s3://").strip("/").partition("/")
+    if not bucket or not prefix:
+        raise TwinError(
+            "an address with bucket and key", found=f"'{text}'", hint="write it like 's3://twins/shimla.twin'"
+        )
+    return Remote(bucket, prefix)
+
+
+# ---------------------------------------------------------------- writing
+
+
+def first(root: Remote, message: str, author: str, change: Callable[..., Any]) -> Row:
+    """A new store, and its first commit."""
+    import icechunk
+
+    from twinkit.store import repository
+
+    if root.names():
+        raise TwinError("a new key", found="one that holds something", hint="choose another key", where=str(root))
+    repository.quiet()
+    with repository.engine(root):
+        icechunk.Repository.create(root.storage(), config=repository.configuration())
+    root.keep(repository.ROOT, head="", parent="")
+    made = committed(root, "main", message, author, change)[0]
+    root.put(record.IDENTITY, _sealed({"engine": "icechunk 1", "format": repository.FORMAT}))
+    return made
+
+
+def committed(root: Remote, branch: str, message: str, author: str, change: Callable[..., Any]) -> tuple[Row, bool]:
+    """Commit what `change` does to the stored tree; done again from the new head where another writer was faster.
+
+    Returns
+    -------
+    Row, bool
+        The commit, and whether it is a new one.
+    """
+    import zarr
+
+    from twinkit.store import repository
+    from twinkit.store.index import Row
+
+    for attempt in range(TRIES):
+        repo = repository.reader(root)
+        at = repository.snapshot(repo, root, branch=branch)
+        with repository.engine(root):
+            info = repo.lookup_snapshot(at)
+            session = repo.writable_session(branch)
+            if session.snapshot_id != at:
+                continue
+            group = zarr.open_group(session.store, mode="a", zarr_format=3)
+            changed, nodes, values = change(group, info.metadata)
+            parent = repository.row(info) if at != repository.ROOT else None
+            if parent is not None and not changed:
+                return parent, False
+            when = dt.datetime.now(dt.UTC)
+            if parent is not None and when <= parent.when:
+                when = parent.when + dt.timedelta(microseconds=1)
+            said: dict[str, Any] = {
+                "author": author,
+                "changed": sorted(changed),
+                "content": digest.of(nodes),
+                "parent": parent.head if parent else "",
+                "when": when.isoformat(),
+            }
+            head = digest.head(message=message, **said)
+            kept = {**said, "format": repository.FORMAT, "head": head, "nodes": nodes, "values": values}
+            new = session.flush(message, kept)
+        root.keep(new, head=head, parent=at)
+        if _moved(repo, root, branch, new, at):
+            return Row(new, "" if parent is None else at, head, when, message, author, said["changed"]), True
+        root.remove(f"{record.RECORDS}/{new}.json")
+        root._records.pop(new, None)
+        time.sleep(random.uniform(0, 0.02 * min(attempt + 1, 10)))  # noqa: S311 - so that two do not meet again
+    raise TwinError(
+        "a branch that stands still for a moment",
+        found=f"{TRIES} others that were faster",
+        hint="try again, or let fewer ingesters write at once",
+        where=str(root),
+    )
+
+
+def _moved(repo: Any, root: Remote, branch: str, new: str, at: str) -> bool:
+    """Move a branch if it still stands where the commit was made."""
+    import icechunk
+
+    try:
+        repo.reset_branch(branch, new, from_snapshot_id=at)
+    except (icechunk.IcechunkError, icechunk.ConflictError) as fault:
+        with_conflict = any(w in str(fault).lower() for w in ("conflict", "expected", "parent", "tip", "precondition"))
+        if not with_conflict:
+            from twinkit.store import repository
+
+            with repository.engine(root):
+                raise
+        return False
+    return True
+
+
+# ---------------------------------------------------------------- verifying
+
+
+def faults(root: Remote, found: list[str], notes: list[str]) -> tuple[dict[str, dict[str, Any]], set[str]]:
+    """Every object against its record; gives the records and the objects that there are."""
+    there = root.names()
+    records, altered = root.records(anew=True)
+    found += [f"{name} was altered: the files that it lists are not vouched for" for name in altered]
+    expected: dict[str, str] = {}
+    for commit, content in records.items():
+        if content["commit"] != commit:
+            found.append(f"{record.RECORDS}/{commit}.json is the record of another commit")
+        expected |= content["files"]
+    digests = root.digests(expected)
+    for name in sorted(expected):
+        if name not in there:
+            found.append(f"{name} is missing")
+        elif digests[name] != expected[name]:
+            found.append(f"{name} was altered")
+    try:
+        if _intact(root.get(record.IDENTITY)) is None:
+            found.append(f"{record.IDENTITY} was altered")
+    except FileNotFoundError:
+        found.append(f"{record.IDENTITY} is missing")
+    ours = {record.IDENTITY, *altered, *(f"{record.RECORDS}/{c}.json" for c in records)}
+    folders = tuple(f"{f}/" for f in record.FOLDERS)
+    for name in sorted(there - set(expected) - ours):
+        if name.startswith("refs/"):
+            data = root.get(name)
+            try:
+                commit = json.loads(data)["snapshot"]
+            except (ValueError, KeyError, TypeError):
+                commit = ""
+            if data != f'{{"snapshot":"{commit}"}}'.encode() or (commit not in records and not altered):
+                found.append(f"{name} was altered")
+        elif name.startswith(folders):
+            notes.append(f"{name} is of a commit that a writer did not finish, or is a stranger")
+        else:
+            found.append(f"{name} belongs to no commit")
+    return records, there
