@@ -246,7 +246,8 @@ def told(cells: list[dict[str, Any]]) -> str:
     lines += [
         (
             c["routes"], c["sources"], c["network"], c["failed"] or "none", f"{c['highest']:.2f}",
-            f"{c['error']:.1%}", f"{c['error_90']:.1%}", f"{c['noise']:.2%}", f"{c['loss']:.2g}", f"{c['loss_formula']:.2g}",
+            f"{c['error']:.1%}", f"{c['error_90']:.1%}", f"{c['noise']:.2%}", f"{c['loss']:.2g}",
+            f"{c['loss_formula']:.2g}",
         )
         for c in cells
     ]  # fmt: skip
