@@ -429,8 +429,8 @@ def test_what_cannot_be_made_durable_is_not_acknowledged(store, served, gate):
         assert one.acknowledged == one.messages == 0
         assert "No space left" in line(one, (0, 0))
         journal.record = genuine
-        until(lambda: one.new == count)
-        assert one.acknowledged == count
+        until(lambda: one.acknowledged == count)
+        assert one.new == count
         one.stop()
         thread.join()
     in_store(store, count, gate.sensors["load"])
@@ -453,7 +453,7 @@ def test_what_is_refused_becomes_a_dead_letter_and_is_acknowledged(store, served
         for name, payload in bombs.items():
             sender.publish(name, payload, qos=1).wait_for_publish(10)
         sender.publish(f"{gate.topic}/load/{cell}", good, qos=1).wait_for_publish(10)
-        until(lambda: one.new == 1)
+        until(lambda: one.new == 1 and one.acknowledged == len(bombs) + 1)
         sender.disconnect()
         sender.loop_stop()
         assert one.rejected == len(bombs)
