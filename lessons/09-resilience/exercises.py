@@ -219,41 +219,32 @@ def end_of_the_mean(twin):
 
 
 @exercise(
-    "rule",
+    "rank",
     objective="rule",
-    same_everywhere="the rule looks at kinds, not at the region",
     tolerance=0,
     absolute=1e-9,
     minutes=8,
-    probe=lambda twin: [{"asset": listed(twin).isel(asset=[i])} for i in one_of_each(twin)],
     hints=[
         "One number for each asset; the smallest is mended first.",
-        'asset.kind.values holds the kinds; numpy.where(kind == "substation", 0, ...) gives numbers.',
-        'return np.where(k == "substation", 0.0, np.where(k == "feeder", 1.0, 2.0)) with k = asset.kind.values',
+        'storm.kind.values holds the kinds; numpy.where(kind == "substation", 0, ...) gives numbers.',
+        'np.where(kind == "substation", 0.0, np.where(kind == "feeder", 1.0, 2.0)) with kind = storm.kind.values',
     ],
 )
-def rule(twin):
+def rank(twin):
     # power first, from the top: without it a mended mast stays dark
-    def order(asset):
-        kind = asset.kind.values
-        return np.where(kind == "substation", 0.0, np.where(kind == "feeder", 1.0, 2.0))
-
-    return order
+    kind = storm(twin).kind.values
+    return np.where(kind == "substation", 0.0, np.where(kind == "feeder", 1.0, 2.0))
 
 
-@rule.misconception("Your order is turned round: the smallest number comes first.")
+@rank.misconception("Your order is turned round: the smallest number is mended first.")
 def turned(twin):
-    return lambda asset: -rule.expected(twin)(asset)
+    return 2.0 - rank.expected(twin)
 
 
-def one_of_each(twin):
-    """The first asset of each kind."""
-    return sorted(np.unique(listed(twin).kind.values.astype(str), return_index=True)[1].tolist())
-
-
-def listed(twin):
-    made = resilience.assets(lit(twin))
-    return made.drop_vars(["x", "y"])
+@rank.misconception("A substation stands above its feeders: while it is dead, they are too. It comes before them.")
+def feeders_first(twin):
+    kind = storm(twin).kind.values
+    return np.where(kind == "feeder", 0.0, np.where(kind == "substation", 1.0, 2.0))
 
 
 # ---------------------------------------------------------------- what to buy
