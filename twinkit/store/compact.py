@@ -61,8 +61,8 @@ def compact(path: Path, *, keep: Any, message: str = "compacted", author: str | 
     ...     for value in (0.5, 0.6):
     ...         _ = journal.record(reading | {"value": value})
     ...         _ = journal.drain(all=True)
-    >>> [c.message for c in compact(path, keep="0 s")]
-    ['1 readings, 2026-03-01T12:00:00 to 2026-03-01T12:00:00', 'the beginning']
+    >>> len(compact(path, keep="0 s")), len(tk.history(path))
+    (3, 1)
     >>> float(tk.open(path)["telemetry/load"][0, 0])
     0.6
     """
