@@ -165,6 +165,26 @@ def test_readings_of_a_journal_come_along_and_go_on(small_twin, tmp_path):
     assert tk.verify(again)
 
 
+def test_a_store_at_an_address_gives_the_same_crate(made, tmp_path, monkeypatch):
+    moto, boto3 = pytest.importorskip("moto.server"), pytest.importorskip("boto3")
+    running = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    running.start()
+    host, port = running.get_host_and_port()
+    said = {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
+    for name, value in (said | {"AWS_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}).items():
+        monkeypatch.setenv(name, value)
+    try:
+        boto3.client("s3", endpoint_url=said["AWS_ENDPOINT_URL"], region_name="us-east-1").create_bucket(Bucket="twins")
+        tk.exchange.rebuild(made.path, tmp_path / "again.twin")
+        near = tk.open(tmp_path / "again.twin")
+        tk.save(near, "s3://twins/far.twin", message="the same, far away", author="Asha")
+        far = tk.exchange.crate("s3://twins/far.twin", tmp_path / "far.zip")
+    finally:
+        running.stop()
+    tk.exchange.rebuild(far.path, tmp_path / "back.twin", head=far.head)
+    assert not tk.diff(near, tk.open(tmp_path / "back.twin"))
+
+
 # ---------------------------------------------------------------- what it says of itself
 
 

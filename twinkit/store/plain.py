@@ -90,7 +90,7 @@ def state(path: str | os.PathLike[str], **which: Any) -> State:
     """
     import zarr
 
-    root = repository.located(path)
+    root = repository.located(path, anywhere=True)
     repo = repository.reader(root)
     found = repository.resolve(repo, root, **which)
     with repository.engine(root):
