@@ -114,8 +114,8 @@ def crate(
     Parameters
     ----------
     store : str or Path
-        Folder or address of a stored twin. What was committed goes into the crate; readings that stand in the journal alone do
-        not: drain it first.
+        Folder or address of a stored twin. What was committed goes into the crate; readings that stand in the journal
+        alone do not: drain it first.
     path : str or Path
         The zip file to write. Another crate is replaced; any other file is not.
     branch, tag, commit, as_of
