@@ -231,6 +231,21 @@ def test_a_neighbour_takes_over_where_people_have_a_choice():
     assert float(helped.people_served.values.sum()) == 5
 
 
+def test_people_rely_on_the_site_of_their_best_cell_where_a_coverage_is_given():
+    twin = network([(0, 1), (0, 2)], sites=3, people=[4, 5, 6])
+    server = xr.DataArray([[2, 2, -1]], dims=("y", "x"), name="server")
+    some = r.catchment(twin, server=server)
+    assert some.sites.values.tolist() == [[2]]
+    assert some.people.values.tolist() == [9]
+    assert some.attrs["people_without"] == 6
+    there = xr.DataArray([[True, False, True]], dims=("y", "x"))
+    assert r.catchment(twin, server=server, where=there).people.values.tolist() == [4]
+    with pytest.raises(TwinError, match="3 cells"):
+        r.catchment(twin, server=server + 7)
+    with pytest.raises(TwinError, match="1 by 3 pixels"):
+        r.catchment(twin, server=server.isel(x=slice(0, 2)))
+
+
 def test_who_was_cut_off_before_is_nobodys_loss_and_is_told():
     twin = network([(0, 1), (2, 3)], sites=4, people=[1, 2, 4, 8])
     out = lost(twin, r.strike(twin, hazard(twin, 1.0), draws=2, seed=1))
