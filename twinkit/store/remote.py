@@ -59,7 +59,7 @@ class Remote:
             raise TwinError(
                 "boto3, which speaks to object stores",
                 found="none installed",
-                hint="pip install "twinkit[live]"",
+                hint="pip install 'twinkit[live]'",
                 where=str(self),
             ) from None
         return boto3.client("s3", endpoint_url=os.environ.get("AWS_ENDPOINT_URL") or None, region_name=_region())
