@@ -37,6 +37,7 @@ _MODULES = (
     "dynamics",
     "energy",
     "exchange",
+    "learn",
     "lesson",
     "network",
     "plan",
