@@ -8,6 +8,7 @@ its numbers is `packet_delay`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,7 +64,7 @@ class Estimate:
         """Mean delay of the packets that arrive (path,) [s]."""
         return np.bincount(self.paths.path, self.hop_delay, minlength=len(self.paths.rate))
 
-    @property
+    @cached_property
     def path_kept(self) -> np.ndarray:
         """Share of the packets that arrive (path,) [1]."""
         kept = np.log1p(-np.minimum(self.hop_loss, 1 - 1e-15))
@@ -160,42 +161,47 @@ def estimated(
     packets = Packets.of(packet_sizes)
     with np.errstate(divide="ignore"):
         service = packets.mean / paths.capacity
-    order = np.argsort(paths.arc, kind="stable")
-    arc = paths.arc[order]
-    first = np.searchsorted(arc, np.arange(len(paths.capacity) + 1))
-    offered = paths.rate[paths.path]
     own = service[paths.arc]
     lost = np.zeros(len(paths.arc))
     if places is None:
         stable(xr.DataArray(paths.load, {"link": paths.name}, "link"), where="delay")
         if bursts is None:
-            load = paths.load
-            waiting = (load * service * (1 + packets.variability) / (2 * (1 - load)))[paths.arc]
-            waiting = np.where(load[paths.arc] > 0, waiting, 0.0)
-        else:
-            waiting = np.empty(len(arc))
-            demanded = (offered / paths.capacity[paths.arc])[order] if len(arc) else np.zeros(0)
-            waiting[order] = modulated(demanded, first, packets=packets, service=service, bursts=bursts)
+            load = np.where(paths.load > 0, paths.load, 0.0)
+            with np.errstate(invalid="ignore"):
+                waiting = np.where(load > 0, load * service * (1 + packets.variability) / (2 * (1 - load)), 0.0)
+            return Estimate(paths, (waiting + service + paths.propagation)[paths.arc], lost, packets)
+        order, first = _by_arc(paths)
+        waiting = np.empty(len(order))
+        demanded = (paths.rate[paths.path] / paths.capacity[paths.arc])[order]
+        waiting[order] = modulated(demanded, first, packets=packets, service=service, bursts=bursts)
         return Estimate(paths, waiting + own + paths.propagation[paths.arc], lost, packets)
     within(places, 1, 10_000, name="places", unit="packets")
-    waiting = np.zeros(len(arc))
+    order, first = _by_arc(paths)
+    offered = paths.rate[paths.path]
+    waiting = np.zeros(len(order))
     for _ in range(ROUNDS):
         demanded = offered * reached(paths, lost) / paths.capacity[paths.arc]
         mean, gone = frozen(demanded[order], first, packets=packets, places=int(places), bursts=bursts)
-        new = np.empty(len(arc))
+        new = np.empty(len(order))
         new[order], waiting[order] = gone, mean
         change, lost = np.abs(new - lost).max(initial=0.0), new
         if change < SETTLED:
             break
     waiting = waiting * own
-    if bursts is not None and len(arc) and (places * own).max() > SLOW * min(bursts.on, bursts.off):
+    if bursts is not None and len(order) and (places * own).max() > SLOW * min(bursts.on, bursts.off):
         # slower switches and more room both mean more waiting: of two that stand above, the lower is nearer
         whole = np.bincount(paths.arc, demanded, minlength=len(paths.capacity))
         open_ended = np.where((whole < 1)[paths.arc], demanded, 0.0)
-        other = np.empty(len(arc))
+        other = np.empty(len(order))
         other[order] = modulated(open_ended[order], first, packets=packets, service=service, bursts=bursts)
         waiting = np.where((whole < 1)[paths.arc], np.minimum(waiting, other), waiting)
     return Estimate(paths, waiting + own + paths.propagation[paths.arc], lost, packets)
+
+
+def _by_arc(paths: Paths) -> tuple[np.ndarray, np.ndarray]:
+    """Order of the hops by their arc, and where each arc's begin (arc + 1,)."""
+    order = np.argsort(paths.arc, kind="stable")
+    return order, np.searchsorted(paths.arc[order], np.arange(len(paths.capacity) + 1))
 
 
 @contract(reads=READS, gives=["delay", "loss", "link_delay", "link_loss"], computes=True)

@@ -7,6 +7,7 @@ direction from its source to its target is ``forward``, the other one ``backward
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -193,9 +194,12 @@ def graph(twin: xr.DataTree) -> nx.MultiGraph[str]:
 
 def positions(values: Any, ids: np.ndarray, what: str, where: str) -> np.ndarray:
     """Where each of the values stands among the ids."""
-    known = {v: i for i, v in enumerate(ids)}
+    known = dict(zip(ids, range(len(ids)), strict=True))
     wanted = np.asarray(values, dtype=object).ravel()
-    found = np.array([known.get(v, -1) for v in wanted], dtype=np.int64)
+    # a routing names the same demand on each of its legs, half a million of them: look up what differs from the last
+    new = np.append(True, wanted[1:] != wanted[:-1])[: len(wanted)].astype(bool)
+    once = wanted[new]
+    found = np.fromiter(map(known.get, once, itertools.repeat(-1)), np.int64, len(once))[np.cumsum(new) - 1]
     if (found < 0).any():
         stranger = wanted[np.flatnonzero(found < 0)[0]]
         near = close_to(str(stranger), ids)

@@ -6,6 +6,7 @@ An arc is one direction of a link. A path is a run of arcs with a rate; the path
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -123,12 +124,12 @@ class Paths:
     demands: int
     name: np.ndarray = field(repr=False)
 
-    @property
+    @cached_property
     def path(self) -> np.ndarray:
         """Which path each hop (hop,) belongs to."""
         return np.repeat(np.arange(len(self.rate)), np.diff(self.start))
 
-    @property
+    @cached_property
     def load(self) -> np.ndarray:
         """Traffic offered to each arc over its capacity (arc,) [1]."""
         carried = np.bincount(self.arc, self.rate[self.path], minlength=len(self.capacity))
