@@ -20,8 +20,9 @@ GRAVITY = 9.80665
 ERAD = "NREL, Energy Resilience Analysis for electric Distribution systems (ERAD), default curves"
 HAZUS = "FEMA, Hazus Earthquake Model Technical Manual, lifelines: extensive damage"
 TOWER = (
-    "assumed: median 1.15 times the 50 m/s of IS 875 Part 3 on India's east coast, dispersion as ERAD's transmission"
-    " towers; towers there have fallen below their design speed (Abraham et al., J. Structural Engineering 32(3), 2005)"
+    "assumed: median 1.15 times the 50 m/s of IS 875 Part 3 on India's east coast, dispersion of masts built to one"
+    " code (ERAD has 55 m/s and 0.40 for transmission towers of all codes); towers there have fallen below their design"
+    " speed (Abraham et al., J. Structural Engineering 32(3), 2005)"
 )
 WATER = "assumed: a cabinet stands 1 m above ground, and water in it ends its work; dispersion as ERAD's switchgear"
 

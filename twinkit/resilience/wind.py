@@ -159,7 +159,8 @@ def maximum_wind_radius(wind: Any, *, latitude: Any) -> Any:
 
     Validity
     --------
-    Fitted to Atlantic and eastern Pacific storms; single storms scatter by half of it and more.
+    Fitted to Atlantic and eastern Pacific storms and to the wind at flight level, a tenth above that near the sea, which
+    makes the radius some 8 % too large at 50 m/s; single storms scatter by half of it and more.
 
     Errors
     ------
@@ -196,7 +197,7 @@ def pressure_drop(wind: Any) -> Any:
 
     Validity
     --------
-    North Indian Ocean.
+    North Indian Ocean; a fit to ships, aircraft and coastal stations of before 1976.
 
     Errors
     ------
