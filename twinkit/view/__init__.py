@@ -1,4 +1,5 @@
-"""View: what a twin shows to people. Maps, before and after, the places served worst, and where the data come from.
+"""View: what a twin shows to people. Maps, before and after, the places served worst, fans,
+recovery curves, networks, and where the data come from.
 
 Every picture is a `Figure`: a PNG with alt text written from the numbers in it, in English, Hindi, French or Persian.
 Large arrays are thinned on the way in, a block at a time, so that a map of 4000 × 4000 pixels costs the memory of
@@ -12,6 +13,8 @@ from twinkit.view._figure import Figure, font
 from twinkit.view._layers import Layers, layers
 from twinkit.view._map import before_after, coverage, map_of
 from twinkit.view._plain import plain
+from twinkit.view.diagram import network_diagram
+from twinkit.view.fan import fan_chart
 from twinkit.view.recovery import recovery_curve
 
 __all__ = [
@@ -19,9 +22,11 @@ __all__ = [
     "Layers",
     "before_after",
     "coverage",
+    "fan_chart",
     "font",
     "layers",
     "map_of",
+    "network_diagram",
     "plain",
     "recovery_curve",
     "worst_served",
