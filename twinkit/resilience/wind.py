@@ -159,8 +159,8 @@ def maximum_wind_radius(wind: Any, *, latitude: Any) -> Any:
 
     Validity
     --------
-    Fitted to Atlantic and eastern Pacific storms and to the wind at flight level, a tenth above that near the sea, which
-    makes the radius some 8 % too large at 50 m/s; single storms scatter by half of it and more.
+    Fitted to Atlantic and eastern Pacific storms and to the wind at flight level, a tenth above that near the sea: with
+    the latter the radius comes out some 8 % too large at 50 m/s. Single storms scatter by half of it and more.
 
     Errors
     ------
