@@ -39,6 +39,7 @@ _MODULES = (
     "exchange",
     "learn",
     "lesson",
+    "mobility",
     "network",
     "plan",
     "radio",
