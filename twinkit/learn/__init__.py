@@ -26,6 +26,16 @@ Be unsure: results carry a ``quantile`` dim.
 
 Baselines, in every table: ``seasonal_naive(history, horizon=24, season=168)``, ``linear()``, ``logistic()`` (unfitted).
 
+Before and after:
+
+    tk.learn.sound(series, low=0, high=1)                  # refuses series that are unfit to learn from
+    lags(load, steps=[24]), rolled(load, window=24, delay=24), calendar(time, holidays=[...], offset=5.5)
+    tk.learn.table(features)                               # the frame that a model reads
+    tk.learn.leaks(features, target, time=, folds=, groups=)    # what knows the answer; refuse_leaks raises for it
+    importance(features, target, model=, seed=), partial_dependence(features, model=, feature=)
+    drift(before, now); known = domain(features, target); cautious(said, known.distance(rows), known=known)
+    Model(estimator, features, target, unit, margin=, known=).predict(rows); save(model, path), load(path, digest=)
+
 Cards: ``twinkit/learn/cards/NAME.toml`` holds the words (title, use, data, licence, split, model, fails, harm,
 recompute = "twinkit.your.module.function", files = [...], seconds, tolerance, units, baselines) and ``NAME.json`` the
 numbers, written by ``python -m twinkit.learn.card NAME`` with TWINKIT_TESTDATA set. ``function(folder)`` gives a dict
@@ -35,7 +45,12 @@ of floats or `Estimate`s: from ``folder / file`` of the real data, or from a sma
 
 from twinkit.learn.baseline import linear, logistic, seasonal_naive
 from twinkit.learn.card import Card, card, cards, recomputed
+from twinkit.learn.drift import Domain, DomainWarning, cautious, domain, drift
+from twinkit.learn.explain import importance, partial_dependence
+from twinkit.learn.features import calendar, lags, rolled, sound, table
 from twinkit.learn.interval import Margin, adaptive, calibrated, out_of_fold
+from twinkit.learn.leak import Leak, leaks, refuse_leaks
+from twinkit.learn.model import Model, load, save
 from twinkit.learn.score import (
     Estimate,
     area_under_curve,
@@ -57,9 +72,13 @@ from twinkit.learn.split import Fold, block, by_block, by_group, cut_rows, rolli
 
 __all__ = [
     "Card",
+    "Domain",
+    "DomainWarning",
     "Estimate",
     "Fold",
+    "Leak",
     "Margin",
+    "Model",
     "adaptive",
     "area_under_curve",
     "bias",
@@ -67,26 +86,40 @@ __all__ = [
     "bootstrap",
     "by_block",
     "by_group",
+    "calendar",
     "calibrated",
     "card",
     "cards",
+    "cautious",
     "coverage",
     "crps",
     "cut_rows",
+    "domain",
+    "drift",
+    "importance",
     "interval_score",
+    "lags",
+    "leaks",
     "linear",
+    "load",
     "logistic",
     "mae",
     "mape",
     "mase",
     "out_of_fold",
+    "partial_dependence",
     "pinball",
     "recomputed",
+    "refuse_leaks",
     "rmse",
+    "rolled",
     "rolling_origin",
+    "save",
     "seasonal_naive",
     "seasonal_scale",
     "shuffled",
+    "sound",
+    "table",
     "width",
     "wmape",
 ]

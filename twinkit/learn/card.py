@@ -152,8 +152,8 @@ def read(path: Path) -> Card:
     numbers = json.loads(beside.read_text(encoding="utf-8")) if beside.exists() else {}
     for source in numbers.values():
         source.update({k: Estimate(*v) if isinstance(v, list) else v for k, v in source.items()})
-    texts = {t: " ".join(str(words[t]).split()) for t in TEXTS}
-    rest = {
+    texts: dict[str, Any] = {t: " ".join(str(words[t]).split()) for t in TEXTS}
+    rest: dict[str, Any] = {
         "files": tuple(words.get("files", ())),
         "seconds": float(words.get("seconds", 10.0)),
         "tolerance": float(words.get("tolerance", 0.02)),

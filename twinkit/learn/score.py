@@ -7,14 +7,16 @@ labels and reduced over `dim` (all dims when left out); plain arrays give one nu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from twinkit.contract import whole_seed
 from twinkit.error import TwinError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "Estimate",
@@ -34,7 +36,8 @@ __all__ = [
     "wmape",
 ]
 
-Dim = Hashable | Iterable[Hashable] | None
+# str or list of str: xarray's own aggregations disagree with each other on the type
+Dim = Any
 
 
 class Estimate(NamedTuple):
@@ -164,7 +167,7 @@ def wmape(observed: Any, predicted: Any, *, dim: Dim = None) -> Any:
     return _plain(abs(y - p).sum(dim) / total.where(total > 0), dim)
 
 
-def seasonal_scale(history: Any, *, season: int, dim: Hashable = "time") -> Any:
+def seasonal_scale(history: Any, *, season: int, dim: str = "time") -> Any:
     r"""The mean absolute step from one season to the next in what is known: the unit in which `mase` counts.
 
     .. math:: s = \tfrac{1}{n-m} \sum_{t>m} |y_t - y_{t-m}|
@@ -192,7 +195,7 @@ def seasonal_scale(history: Any, *, season: int, dim: Hashable = "time") -> Any:
     1.5
     """
     y = history if isinstance(history, xr.DataArray) else xr.DataArray(np.asarray(history, dtype=float))
-    along = dim if isinstance(history, xr.DataArray) else y.dims[-1]
+    along: Any = dim if isinstance(history, xr.DataArray) else y.dims[-1]
     if along not in y.dims:
         raise TwinError(f"a history along '{along}'", found=f"dims {y.dims}", hint="name the dim: dim=...")
     if isinstance(season, bool) or not isinstance(season, int | np.integer) or not 1 <= season < y.sizes[along]:
@@ -288,7 +291,7 @@ def pinball(observed: Any, quantiles: Any, *, levels: Any = None, dim: Dim = Non
     return _plain(xr.where(y >= p, q * (y - p), (q - 1) * (y - p)).where(y.notnull()).mean(dim), dim)
 
 
-def crps(observed: Any, said: Any, *, levels: Any = None, member: Hashable = "member", dim: Dim = None) -> Any:
+def crps(observed: Any, said: Any, *, levels: Any = None, member: str = "member", dim: Dim = None) -> Any:
     r"""Continuous ranked probability score, of an ensemble (``member``) or of quantiles (``quantile``).
 
     .. math:: \tfrac1m\sum_i |x_i - y| - \tfrac{1}{2m(m-1)} \sum_{i,j} |x_i - x_j|
