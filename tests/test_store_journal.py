@@ -327,7 +327,7 @@ def test_packing_gives_back_what_it_was_given():
             rng.random(count),
             np.full(count, 17),
         )
-        back, variables, sensors = readings.unpack(
+        back, variables, sensors, _ = readings.unpack(
             readings.pack(given, ["load", "users"], [("cell", "ä"), ("site", "b")])
         )
         assert (variables, sensors) == (["load", "users"], [("cell", "ä"), ("site", "b")])
@@ -382,3 +382,26 @@ def test_against_a_plain_list_of_everything_that_was_said(path):
         }
         assert have == truth
     assert tk.verify(path, thorough=True)
+
+
+def test_readings_say_where_they_come_from(path):
+    made, own = "generated: telemetry.generate, seed 1", readings.MEASURED
+    with tk.store.journal(path, provenance=made) as journal:
+        first = journal.record(batch(np.arange(20)))
+        assert shown(path).attrs["provenance"] == made  # while it stands in the journal alone
+        journal.drain(all=True)
+    assert shown(path).attrs["provenance"] == made
+    with tk.store.journal(path) as journal:
+        assert journal.record(batch(np.arange(20))).duplicate == 80  # what was known brings no other origin
+        assert shown(path).attrs["provenance"] == made
+        journal.record(batch([30]))
+        journal.record(one("s0", 0, 20.0, "temperature"))
+        assert shown(path, as_of=at(first.received)).attrs["provenance"] == made
+        for committed in (False, True):
+            if committed:
+                journal.drain(all=True)
+            assert shown(path).attrs["provenance"] == f"{made}; {own}"
+            assert shown(path, "temperature").attrs["provenance"] == own
+    assert not tk.verify(path).faults
+    with pytest.raises(tk.TwinError, match="where the readings come from"), tk.store.journal(path, provenance="me"):
+        pass

@@ -97,6 +97,8 @@ class Base:
         self.time = np.empty(0, "i8")
         self.ids: dict[str, list[str]] = {}
         self.dims: dict[str, str] = {}
+        self.told: dict[str, str] = {}
+        """Where the readings of each variable come from."""
         self.late = readings.joined([])
         self.mark: dict[str, Any] | None = None
         self._group = group
@@ -123,6 +125,7 @@ class Base:
                 self.ids[name] = list(map(str, member[:].tolist()))
             else:
                 self.dims[name] = dims[1]
+                self.told[name] = str(dict(member.attrs).get("provenance", readings.MEASURED))
         order = self.mark["variables"]
         self.dims = {v: self.dims[v] for v in order}
         self._rows = pd.Index(self.time)
@@ -233,11 +236,12 @@ def commit(
     variables: list[str],
     dims: dict[str, str],
     ids: dict[str, list[str]],
+    told: dict[str, str],
     mark: dict[str, Any],
     message: str,
     author: str | None,
 ) -> Any:
-    """Commit readings: those of new rows as blocks, the others as late ones."""
+    """Commit readings: those of new rows as blocks, the others as late ones; `told` is where each variable is from."""
     from twinkit.store import write
 
     row = base.rows(found.time)
@@ -251,7 +255,10 @@ def commit(
 
     def change(group: Any, before: dict[str, Any]) -> Any:
         nodes, values = dict(before["nodes"]), dict(before["values"])
-        blocks = _blocks(fresh[latest], times, variables, dims, ids)
+        blocks = _blocks(fresh[latest], times, variables, dims, ids, told)
+        for name, held in group[base.node].arrays() if base.node in group else ():
+            if name in told and dict(held.attrs).get("provenance") != told[name]:
+                held.attrs.put({**dict(held.attrs), "provenance": told[name]})
         for node, ds in zip((base.node, f"{base.node}{RECEIVED}"), blocks, strict=True):
             nodes, values = tree.grown(
                 group, node, ds, {"nodes": nodes, "values": values}, dim="time", length=length,
@@ -271,7 +278,12 @@ def _told(found: readings.Columns, times: np.ndarray) -> str:
 
 
 def _blocks(
-    found: readings.Columns, times: np.ndarray, variables: list[str], dims: dict[str, str], ids: dict[str, list[str]]
+    found: readings.Columns,
+    times: np.ndarray,
+    variables: list[str],
+    dims: dict[str, str],
+    ids: dict[str, list[str]],
+    told: dict[str, str],
 ) -> tuple[xr.Dataset, xr.Dataset]:
     """Readings as arrays with a row for each time, and the stamps of each in arrays beside."""
     values, stamps = {}, {}
@@ -286,7 +298,7 @@ def _blocks(
         value, stamp = np.full(shape, np.nan), np.zeros(shape, "i8")
         value[row[mine], found.sensor[mine]] = found.value[mine]
         stamp[row[mine], found.sensor[mine]] = found.received[mine]
-        attrs = {"units": vocabulary.word(variable).unit, "provenance": "measured: received through the journal"}
+        attrs = {"units": vocabulary.word(variable).unit, "provenance": told.get(variable, readings.MEASURED)}
         values[variable] = (("time", dims[variable]), value, attrs)
         stamps[variable] = (("time", dims[variable]), stamp)
     used = dict.fromkeys(dims[v] for v in variables)

@@ -90,7 +90,12 @@ class Status:
 
 @contextlib.contextmanager
 def journal(
-    path: store.Path, *, node: str = "telemetry", where: store.Path | None = None, author: str | None = None
+    path: store.Path,
+    *,
+    node: str = "telemetry",
+    where: store.Path | None = None,
+    author: str | None = None,
+    provenance: str = readings.MEASURED,
 ) -> Iterator[Journal]:
     """The journal of a stored twin, open for one ingester.
 
@@ -104,6 +109,9 @@ def journal(
         A local folder for the journal of a store that is an address; left out, it stands in the store's own folder.
     author : str, optional
         Who commits; left out, as `save`.
+    provenance : str
+        Where the readings come from that are recorded now: ``"generated: telemetry.generate, seed 1"``. A variable
+        whose readings came from several places says all of them.
 
     Yields
     ------
@@ -112,7 +120,8 @@ def journal(
     Errors
     ------
     TwinError
-        No store, another ingester at work, a journal that was altered, a node that was saved whole.
+        No store, another ingester at work, a journal that was altered, a node that was saved whole, a provenance that
+        is none.
 
     Examples
     --------
@@ -128,7 +137,7 @@ def journal(
     >>> tk.open(path)["telemetry/load"].values
     array([[0.5, 0.5]])
     """
-    kept = Journal(path, node=node, where=where, author=author)
+    kept = Journal(path, node=node, where=where, author=author, provenance=provenance)
     try:
         yield kept
     finally:
@@ -139,9 +148,15 @@ class Journal:
     """Readings on their way into a store; see `journal`, which opens and closes it."""
 
     def __init__(
-        self, path: store.Path, *, node: str = "telemetry", where: store.Path | None = None, author: str | None = None
+        self,
+        path: store.Path,
+        *,
+        node: str = "telemetry",
+        where: store.Path | None = None,
+        author: str | None = None,
+        provenance: str = readings.MEASURED,
     ) -> None:
-        self.path, self.node, self.author = path, node, author
+        self.path, self.node, self.author, self.provenance = path, node, author, readings.fit_provenance(provenance)
         self._root = repository.located(path, anywhere=True)
         drain.fit_node(node)
         self._chest = chest.Chest.of(self._root, node, where=where)
@@ -173,6 +188,7 @@ class Journal:
         self._read_sensors()
         self._variables = list(self._base.dims)
         self._dims = dict(self._base.dims)
+        self._told = dict(self._base.told)
         self._grids: dict[int, readings.Grid] = {}
         batches, self._totals = self._chest.open(self._base.mark)
         self._stamp = 0
@@ -201,8 +217,12 @@ class Journal:
         self._places = {dim: pd.Index(names, dtype=object) for dim, names in self._ids.items()}
         return grew
 
-    def _here(self, found: readings.Columns, variables: list[str], sensors: list[tuple[str, str]]) -> readings.Columns:
+    def _here(
+        self, found: readings.Columns, variables: list[str], sensors: list[tuple[str, str]], told: list[str]
+    ) -> readings.Columns:
         """Readings of a batch in this journal's own numbers."""
+        for name, said in zip(variables, told, strict=True):
+            self._told[name] = readings.together(self._told.get(name, ""), said)
         for name in variables:
             if name not in self._dims:
                 self._dims[name] = next((d for d, _ in sensors if d in readings.dims_of(name)), "cell")
@@ -360,6 +380,9 @@ class Journal:
             )
             self._put(wave)
             waves.append(wave)
+            for number in np.unique(wave.variable).tolist():
+                name = self._variables[number]
+                self._told[name] = readings.together(self._told.get(name, ""), self.provenance)
         self._totals.count(new=new, duplicate=duplicate, corrected=corrected)
         if waves:
             self._chest.add([(now, len(w), self._packed(w)) for w in waves], self._totals)
@@ -419,7 +442,7 @@ class Journal:
                 (order[p % len(kinds)], self._ids[order[p % len(kinds)]][p // len(kinds)]) for p in places.tolist()
             ]
         packed = readings.Columns(variable_codes, codes, wave.time, wave.value, wave.received)
-        return readings.pack(packed, names, sensors)
+        return readings.pack(packed, names, sensors, [self._told[n] for n in names])
 
     # ------------------------------------------------------------ what is refused
 
@@ -505,6 +528,7 @@ class Journal:
                 variables=self._variables,
                 dims=self._dims,
                 ids=names,
+                told=self._told,
                 mark=self._chest.mark(),
                 message=message,
                 author=self.author,

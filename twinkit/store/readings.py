@@ -18,14 +18,32 @@ import numpy as np
 from twinkit import vocabulary
 from twinkit.error import TwinError
 from twinkit.store import digest
+from twinkit.store.shown import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Columns", "Grid", "dims_of", "given", "joined", "newest", "pack", "period", "repeated", "unpack"]
+__all__ = [
+    "MEASURED",
+    "Columns",
+    "Grid",
+    "dims_of",
+    "fit_provenance",
+    "given",
+    "joined",
+    "newest",
+    "pack",
+    "period",
+    "repeated",
+    "together",
+    "unpack",
+]
 
 COLUMNS = {"variable": "<u2", "sensor": "<u4", "time": "<i8", "value": "<f8", "received": "<i8"}
 """A column and its type in the journal."""
+
+MEASURED = "measured: received through the journal"
+"""Where readings come from, if nobody says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +232,37 @@ def newest(readings: Columns) -> np.ndarray:
 # ---------------------------------------------------------------- on disk
 
 
-def pack(readings: Columns, variables: Sequence[str], sensors: Sequence[tuple[str, str]]) -> bytes:
+def fit_provenance(text: str) -> str:
+    """A provenance as it was given.
+
+    Errors
+    ------
+    TwinError
+        One that does not begin with measured, modelled or generated.
+    """
+    kinds = [part.partition(":")[0] for part in text.split("; ")] if isinstance(text, str) else []
+    if not kinds or not set(kinds) <= {"measured", "modelled", "generated"}:
+        raise TwinError(
+            "where the readings come from",
+            found=quoted(text),
+            hint="begin with measured, modelled or generated: 'generated: telemetry.generate, seed 1'",
+            where="provenance",
+        )
+    return text
+
+
+def together(*provenance: str) -> str:
+    """Where readings come from that came from several places: each said once.
+
+    >>> together("measured: a", "generated: b", "measured: a; generated: c")
+    'measured: a; generated: b; generated: c'
+    """
+    return "; ".join(dict.fromkeys(p for said in provenance for p in said.split("; ") if p))
+
+
+def pack(
+    readings: Columns, variables: Sequence[str], sensors: Sequence[tuple[str, str]], told: Sequence[str] = ()
+) -> bytes:
     """Readings as bytes that need nothing else to be understood.
 
     Parameters
@@ -223,6 +271,8 @@ def pack(readings: Columns, variables: Sequence[str], sensors: Sequence[tuple[st
         Its numbers are positions in the two lists.
     variables : list of str
     sensors : list of (dim, id)
+    told : list of str
+        Where the readings of each variable come from; left out, `MEASURED`.
     """
     parts = []
     for name, dtype in COLUMNS.items():
@@ -242,6 +292,7 @@ def pack(readings: Columns, variables: Sequence[str], sensors: Sequence[tuple[st
             "dims": dims,
             "sensors": [i for _, i in sensors],
             "variables": list(variables),
+            **({"told": list(told)} if any(t != MEASURED for t in told) else {}),
         }
     )
     return struct.pack("<I", len(head)) + head + b"".join(parts)
@@ -258,7 +309,7 @@ def _squeezed(column: np.ndarray) -> bytes:
         blosc.use_threads = before
 
 
-def unpack(data: bytes) -> tuple[Columns, list[str], list[tuple[str, str]]]:
+def unpack(data: bytes) -> tuple[Columns, list[str], list[tuple[str, str]], list[str]]:
     """What `pack` was given."""
     from numcodecs import blosc
 
@@ -277,7 +328,9 @@ def unpack(data: bytes) -> tuple[Columns, list[str], list[tuple[str, str]]]:
         columns.append(column)
     dims, names = head["dims"], head["sensors"]
     which = head.get("dim") or [0] * len(names)
-    return Columns(*columns), list(head["variables"]), [(dims[d], i) for d, i in zip(which, names, strict=True)]
+    sensors = [(dims[d], i) for d, i in zip(which, names, strict=True)]
+    variables = list(head["variables"])
+    return Columns(*columns), variables, sensors, list(head.get("told") or [MEASURED] * len(variables))
 
 
 # ---------------------------------------------------------------- in memory

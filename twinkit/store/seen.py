@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["kept", "pending", "refuse", "stamp", "twin"]
 
-Batch = tuple[readings.Columns, list[str], list[tuple[str, str]]]
+Batch = tuple[readings.Columns, list[str], list[tuple[str, str]], list[str]]
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 OURS = "journal"
 """Mark in the encoding of a variable that readings came through a journal."""
@@ -175,15 +175,22 @@ def _seen(
         )  # fmt: skip
         if not straight:
             data = data[order]
-        told = base[name].attrs if name in base else _attributes(name)
+        told = base[name].attrs if name in base else {"units": vocabulary.word(name).unit}
+        before = [str(told["provenance"])] if "provenance" in told else []
+        told = {**told, "provenance": readings.together(*before, *_told(batches, name, until))}
         out[name] = (("time", dims[name]), data, told)
     coords: dict[str, Any] = {"time": axis[order].view("M8[ns]")}
     coords |= {d: np.array(ids[d], dtype=object) for d in dict.fromkeys(dims.values())}
     return xr.Dataset(out, coords, attrs)
 
 
-def _attributes(name: str) -> dict[str, str]:
-    return {"units": vocabulary.word(name).unit, "provenance": "measured: received through the journal"}
+def _told(batches: list[Batch], name: str, until: int | None) -> list[str]:
+    """Where the readings of a variable come from that are in the journal alone."""
+    return [
+        told[variables.index(name)]
+        for found, variables, _, told in batches
+        if name in variables and (until is None or (found.received <= until).any())
+    ]
 
 
 def _base(
@@ -208,7 +215,7 @@ def _span(group: Any, node: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _placed(batch: Batch, ids: dict[str, list[str]], dims: dict[str, str]) -> tuple[list[str], readings.Columns]:
     """A batch with its sensors as positions in the ids, which grow with it."""
-    found, variables, sensors = batch
+    found, variables, sensors, _ = batch
     for name in variables:
         own = readings.dims_of(name)
         dims.setdefault(name, next((d for d, _ in sensors if d in own), own[0]))
