@@ -1,0 +1,375 @@
+"""Attacks: what somebody who wants to know can find out, and the epsilon that a release cannot have kept.
+
+A promise of epsilon bounds how much better than by guessing any attack can be. Turned round, an attack that succeeds so
+often proves, with its confidence, that epsilon was at least so much. A small bound proves no protection; a bound above
+the claim proves that the claim is wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from twinkit.contract import whole_seed
+from twinkit.error import TwinError
+from twinkit.privacy import contribution
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = [
+    "Evidence",
+    "differencing",
+    "epsilon_at_least",
+    "exposed",
+    "membership",
+    "proportion",
+    "reidentification",
+]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What an attack showed.
+
+    Attributes
+    ----------
+    epsilon : float
+        No release of a smaller epsilon lets an attack succeed so often, with the confidence stated.
+    confidence : float
+    caught, present : int
+        How often the attack said "in it" of those who were, and how many were.
+    accused, absent : int
+        How often it said so of those who were not, and how many were not.
+    """
+
+    epsilon: float
+    confidence: float
+    caught: int
+    present: int
+    accused: int
+    absent: int
+
+    def __str__(self) -> str:
+        return (
+            f"epsilon is at least {self.epsilon:.3g} ({self.confidence:.0%} confidence): "
+            f"said 'in it' of {self.caught} of {self.present} who were "
+            f"and of {self.accused} of {self.absent} who were not"
+        )
+
+    __repr__ = __str__
+
+
+def proportion(successes: int, trials: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Two-sided interval of a proportion, that of Clopper and Pearson.
+
+    Equation: low is the alpha/2 quantile of Beta(k, n - k + 1), high the 1 - alpha/2 quantile of Beta(k + 1, n - k).
+
+    Examples
+    --------
+    >>> [round(v, 4) for v in proportion(0, 200)]
+    [0.0, 0.0183]
+
+    References
+    ----------
+    C. Clopper, E. Pearson, The Use of Confidence or Fiducial Limits Illustrated in the Case of the Binomial, 1934.
+    """
+    from scipy.special import betaincinv
+
+    whole = all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in (successes, trials))
+    if not whole or not 0 <= successes <= trials or trials < 1 or not 0 < confidence < 1:
+        raise TwinError(
+            "successes from 0 to the number of trials, and a confidence below 1",
+            found=f"{successes!r} of {trials!r} at {confidence!r}",
+            hint="proportion(7, 200, confidence=0.95)",
+        )
+    tail = (1 - confidence) / 2
+    low = float(betaincinv(successes, trials - successes + 1, tail)) if successes else 0.0
+    high = float(betaincinv(successes + 1, trials - successes, 1 - tail)) if successes < trials else 1.0
+    return low, high
+
+
+def epsilon_at_least(
+    caught: int, present: int, accused: int, absent: int, *, delta: float = 0.0, confidence: float = 0.95
+) -> float:
+    """The epsilon that a release must have spent if an attack succeeds so often.
+
+    Equation: max over "in it" and "not in it" of log((right - delta) / wrong), with the lower end of how often the
+    attack is right and the upper end of how often it is wrong; each interval at 1 - (1 - confidence) / 2.
+
+    Parameters
+    ----------
+    caught, present, accused, absent : int
+        As in `Evidence`.
+    delta : float [1]
+        That of the release.
+
+    Returns
+    -------
+    float [1], 0 or more
+
+    Examples
+    --------
+    >>> round(epsilon_at_least(200, 200, 0, 200), 2)
+    3.81
+    >>> epsilon_at_least(100, 200, 100, 200)
+    0.0
+
+    References
+    ----------
+    P. Kairouz, S. Oh, P. Viswanath, The Composition Theorem for Differential Privacy, 2015, Theorem 2.1 (errors of any
+    attack); M. Jagielski, J. Ullman, A. Oprea, Auditing Differentially Private Machine Learning, 2020, Section 3.
+    """
+    both = 1 - (1 - confidence) / 2  # the two intervals hold together
+    true = proportion(caught, present, confidence=both)
+    false = proportion(accused, absent, confidence=both)
+    best = 0.0
+    for right, wrong in ((true[0], false[1]), (1 - false[1], 1 - true[0])):
+        if right - delta > wrong > 0:
+            best = max(best, math.log((right - delta) / wrong))
+    return best
+
+
+def membership(
+    release: Callable[[Any, int], xr.DataArray],
+    without: Any,
+    present: Any,
+    *,
+    target: xr.DataArray,
+    releases: int = 200,
+    times: int = 1,
+    delta: float = 0.0,
+    seed: int,
+    confidence: float = 0.95,
+) -> Evidence:
+    """Whether somebody was counted, from the release alone: the attacker knows everybody else and the target's trace.
+
+    Parameters
+    ----------
+    release : function
+        ``release(data, number)`` gives what is published; the number is another one each time.
+    without, present
+        The data without and with the target, as `release` takes them.
+    target : DataArray
+        What the target adds to each cell: released cells are weighted with it.
+    releases : int
+        How many are looked at with the target, and as many without. Half as many more of each teach the attacker where
+        to draw the line; the bound rests on those that come after.
+    times : int
+        Releases of the same data that the attacker averages: they spend epsilon that often.
+    delta : float [1]
+        Of the release.
+    seed : int
+    confidence : float
+
+    Returns
+    -------
+    Evidence
+
+    Errors
+    ------
+    TwinError
+        Numbers out of range, or a release without the target's cells.
+    """
+
+    def seen(data: Any, number: int) -> float:
+        return float(np.mean([_score(release(data, number * times + t), target) for t in range(times)]))
+
+    return _audit(seen, without, present, releases, delta, seed, confidence)
+
+
+def differencing(
+    release: Callable[[Any, int], xr.DataArray],
+    without: Any,
+    present: Any,
+    *,
+    target: xr.DataArray,
+    releases: int = 200,
+    delta: float = 0.0,
+    seed: int,
+    confidence: float = 0.95,
+) -> Evidence:
+    """Whether somebody was counted, from the difference of two releases: of all, and of all but the target.
+
+    An office that publishes "all" and, a week later, "all but those who objected" gives both away. The attacker needs
+    to know nobody else. Parameters and result as for `membership`; the second release never holds the target.
+    """
+
+    def seen(data: Any, number: int) -> float:
+        return _score(release(data, 2 * number), target) - _score(release(without, 2 * number + 1), target)
+
+    return _audit(seen, without, present, releases, delta, seed, confidence)
+
+
+def _score(released: xr.DataArray, target: xr.DataArray) -> float:
+    missing = [d for d in target.dims if d not in released.dims]
+    if missing:
+        raise TwinError(
+            f"a release with dims {target.dims}", found=f"no {', '.join(map(str, missing))}", hint="keep them"
+        )
+    there = released.reindex_like(target) if released.indexes else released
+    # a cell that was left empty says nothing
+    return float((there.fillna(0.0) * target).sum())
+
+
+def _audit(
+    seen: Callable[[Any, int], float],
+    without: Any,
+    present: Any,
+    releases: int,
+    delta: float,
+    seed: int,
+    confidence: float,
+) -> Evidence:
+    if isinstance(releases, bool) or not isinstance(releases, int | np.integer) or releases < 2:
+        raise TwinError("2 releases or more", found=repr(releases), hint="200 are usual", where="releases")
+    pilots = max(releases // 2, 1)
+    start = whole_seed(seed, bits=31) * 4 * (pilots + releases)
+
+    def scores(count: int, data: Any, offset: int) -> np.ndarray:
+        return np.array([seen(data, start + offset + i) for i in range(count)])
+
+    taught = scores(pilots, without, 0), scores(pilots, present, pilots)
+    line = _line(*taught, delta, confidence)
+    caught = int((scores(releases, present, 2 * pilots) > line).sum())
+    accused = int((scores(releases, without, 2 * pilots + releases) > line).sum())
+    bound = epsilon_at_least(caught, releases, accused, releases, delta=delta, confidence=confidence)
+    return Evidence(bound, confidence, caught, releases, accused, releases)
+
+
+def _line(absent: np.ndarray, present: np.ndarray, delta: float, confidence: float) -> float:
+    """The score above which to say "in it": the one that would prove most on the pilots, else half way."""
+    tried = np.unique(np.concatenate([absent, present]))
+    middles = (tried[1:] + tried[:-1]) / 2
+    half = float((absent.mean() + present.mean()) / 2)
+    best, line = 0.0, half
+    for m in middles:
+        counts = (int((present > m).sum()), present.size, int((absent > m).sum()), absent.size)
+        proved = epsilon_at_least(*counts, delta=delta, confidence=confidence)
+        if proved > best:
+            best, line = proved, float(m)
+    return line
+
+
+def exposed(first: xr.DataArray, second: xr.DataArray, *, below: int) -> xr.DataArray:
+    """Cells in which the difference of two exact tables tells of fewer people than either table may show.
+
+    Parameters
+    ----------
+    first, second : DataArray
+        Two tables of k-anonymous counts, such as of all and of all but one district; NaN where left empty.
+    below : int
+        The k of both.
+
+    Returns
+    -------
+    DataArray
+        How many people the difference tells of; NaN where it tells nothing or of a crowd.
+
+    Examples
+    --------
+    >>> all_of_them, others = xr.DataArray([7.0, 9.0], dims="zone"), xr.DataArray([6.0, 9.0], dims="zone")
+    >>> exposed(all_of_them, others, below=5).values.tolist()
+    [1.0, nan]
+    """
+    first, second = xr.align(first, second, join="inner")
+    less = abs(first - second)
+    return less.where((less > 0) & (less < below))
+
+
+def reidentification(
+    records: xr.Dataset | pd.DataFrame,
+    *,
+    on: Sequence[str],
+    points: int = 4,
+    people: int = 1000,
+    seed: int,
+    confidence: float = 0.95,
+) -> xr.Dataset:
+    """Share of the people whom a few points of their trace single out in a file with pseudonyms instead of names.
+
+    The attacker has seen a person at `points` random moments (a shop, a posted picture, a stop) and looks for the
+    pseudonyms that were there at all of them. One left: the whole trace of that person lies open.
+
+    Parameters
+    ----------
+    records : Dataset or DataFrame
+        One row an event: `subscriber` (the pseudonym), and the columns of a point.
+    on : list of str
+        Columns that make a point: ``["day", "hour", "origin"]``.
+    points : int
+    people : int
+        How many are looked for, drawn at random among those with so many different points.
+    seed : int
+    confidence : float
+
+    Returns
+    -------
+    Dataset
+        `found` (share who are alone), `low` and `high` (its interval), `epsilon` (what a release would have to spend to
+        make this attack so sure), `people` (looked for) and `candidates` (who could be meant).
+
+    Errors
+    ------
+    TwinError
+        Nobody has so many points.
+
+    References
+    ----------
+    Y.-A. de Montjoye, C. Hidalgo, M. Verleysen, V. Blondel, Unique in the Crowd, 2013: four points single out 95 %.
+    """
+    for value, name in ((points, "points"), (people, "people")):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise TwinError("a whole number from 1", found=repr(value), hint=f"{name}=4", where=name)
+    if not list(on):
+        raise TwinError("columns that make a point", found="none", hint="on=['day', 'hour', 'origin']", where="on")
+    events = contribution.table(records, list(dict.fromkeys(("subscriber", *on))))
+    who = pd.factorize(events["subscriber"])[0].astype(np.int64)
+    where = contribution.codes(events, list(on))
+    pairs = np.unique(np.stack([who, where], axis=1), axis=0)
+    who, where = pairs[:, 0], pairs[:, 1]
+    first, count = np.unique(who, return_index=True)[1], np.bincount(who)
+    able = np.flatnonzero(count >= points)
+    if not able.size:
+        raise TwinError(
+            f"people with {points} different points",
+            found=f"at most {count.max(initial=0)} for one",
+            hint="take fewer points or more days",
+            where="points",
+        )
+    # for each point, who was there: one sorted list cut into pieces
+    order = np.argsort(where, kind="stable")
+    there = who[order]
+    cut = np.searchsorted(where[order], np.arange(where.max() + 2))
+    generator = np.random.default_rng(whole_seed(seed))
+    looked = generator.choice(able, size=min(people, able.size), replace=False)
+    alone = 0
+    for person in looked:
+        own = where[first[person] : first[person] + count[person]]
+        seen = generator.choice(own, size=points, replace=False)
+        left = there[cut[seen[0]] : cut[seen[0] + 1]]
+        for point in seen[1:]:
+            left = np.intersect1d(left, there[cut[point] : cut[point + 1]], assume_unique=True)
+        alone += left.size == 1
+    low, high = proportion(int(alone), int(looked.size), confidence=confidence)
+    # odds of naming the right one, against those of a guess among all: no release may raise them by more than e^epsilon
+    others = max(count.size - 1, 1)
+    most = min(low, 1 - 1e-12)
+    epsilon = max(0.0, math.log(most / (1 - most) * others)) if most > 0 else 0.0
+    share = {"units": "1"}
+    return xr.Dataset(
+        {
+            "found": ((), alone / looked.size, share),
+            "low": ((), low, share),
+            "high": ((), high, share),
+            "epsilon": ((), epsilon, share),
+            "people": ((), int(looked.size), {"units": "people"}),
+            "candidates": ((), int(count.size), {"units": "people"}),
+        },
+        attrs={"confidence": confidence, "points": int(points)},
+    )

@@ -1,0 +1,229 @@
+"""Contribution bounding: from records to counts in which no protected unit weighs more than stated.
+
+Without it no noise protects anybody: a subscriber with a million events stands out of noise that was made for four.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from twinkit.error import TwinError, close_to
+from twinkit.privacy.mechanism import Bound
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["UNITS", "bounded", "codes", "counted", "limit", "period", "table", "units"]
+
+UNITS = {"subscriber-day": ("subscriber", "day"), "subscriber": ("subscriber",)}
+"""Unit of protection to the columns that tell one from another."""
+
+
+def limit(bound: object, each: object = None) -> Bound:
+    """The most that one unit may add, checked.
+
+    Errors
+    ------
+    TwinError
+        No whole number from 1, or `each` above `bound`.
+    """
+    total = _whole(bound, "bound", "bound=4 lets each unit add four counts")
+    one = total if each is None else _whole(each, "each", "each=1 counts a unit once in a cell")
+    if one > total:
+        raise TwinError(f"each of at most bound={total}", found=f"{one}", hint="lower each", where="each")
+    return Bound(total, one)
+
+
+def _whole(value: object, name: str, hint: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value <= 2**31:
+        raise TwinError("a whole number from 1", found=repr(value), hint=hint, where=name)
+    return int(value)
+
+
+def units(protects: object) -> tuple[str, ...]:
+    """The columns of a unit of protection.
+
+    Examples
+    --------
+    >>> units("subscriber-day")
+    ('subscriber', 'day')
+    """
+    if not isinstance(protects, str) or protects not in UNITS:
+        known = " or ".join(f"'{u}'" for u in UNITS)
+        near = close_to(str(protects), UNITS)
+        hint = f"did you mean {near}?" if near else "say whose traces are protected: all days of a subscriber, or one"
+        raise TwinError(f"a unit of protection: {known}", found=repr(protects), hint=hint, where="protects")
+    return UNITS[protects]
+
+
+def table(records: object, columns: Sequence[str]) -> pd.DataFrame:
+    """The records as a table of the columns that are needed.
+
+    Errors
+    ------
+    TwinError
+        No table, columns that are missing, twice there or empty in some record.
+    """
+    if isinstance(records, xr.Dataset):
+        dims = {d for c in columns if c in records.variables for d in records[c].dims}
+        if len(dims) > 1:
+            raise TwinError(
+                "records along one dim", found=f"dims {tuple(map(str, dims))}", hint="flatten them: one row an event"
+            )
+        names = [str(v) for v in records.variables]
+        held: Any = records
+    elif isinstance(records, pd.DataFrame):
+        names = [str(c) for c in records.columns]
+        held = records
+    else:
+        raise TwinError(
+            "records: a pandas DataFrame or an xarray Dataset with one row an event",
+            found=f"a {type(records).__name__}",
+            hint="counts are given as a DataArray, records as a table",
+            where="data",
+        )
+    for c in columns:
+        if names.count(c) != 1:
+            twice = names.count(c) > 1
+            near = close_to(c, names)
+            raise TwinError(
+                f"one column '{c}' in the records",
+                found=f"{names.count(c)} of that name" if twice else f"only {', '.join(names) or 'no column'}",
+                hint="rename or drop the other" if twice else f"rename {near} to '{c}'" if near else f"add '{c}'",
+                where=c,
+            )
+    out = pd.DataFrame({c: np.asarray(held[c].values) for c in columns})
+    for c in columns:
+        missing = int(out[c].isna().sum())
+        if missing:
+            raise TwinError(
+                f"a '{c}' in every record",
+                found=f"{missing} of {len(out)} records without",
+                hint="drop them: what cannot be told apart cannot be bounded",
+                where=c,
+            )
+    return out
+
+
+def period(days: object) -> tuple[np.datetime64, np.datetime64] | None:
+    """First and last day of a release, or None where it may touch any day.
+
+    Errors
+    ------
+    TwinError
+        Not two days in their order.
+    """
+    if days is None:
+        return None
+    try:
+        first, last = (np.datetime64(pd.Timestamp(d), "D") for d in days)  # type: ignore[attr-defined]
+        if np.isnat(first) or np.isnat(last) or isinstance(days, str):
+            raise ValueError  # noqa: TRY301 - one way out for whatever is no day
+    except (TypeError, ValueError):
+        raise TwinError(
+            "the first and the last day", found=repr(days), hint="days=('2026-03-01', '2026-03-07')", where="days"
+        ) from None
+    if last < first:
+        raise TwinError("the first day before the last", found=f"{first} to {last}", hint="swap them", where="days")
+    return first, last
+
+
+def bounded(
+    events: pd.DataFrame, unit: Sequence[str], cells: Sequence[str], bound: Bound, generator: np.random.Generator
+) -> np.ndarray:
+    """Which records stay so that no unit adds more than its bound: a fair sample of those of each unit.
+
+    Parameters
+    ----------
+    events : DataFrame
+    unit, cells : list of str
+        Columns that tell units, and cells of the count, apart.
+    bound : Bound
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    array of bool, one a record
+    """
+    lot = generator.random(len(events))
+    owner = codes(events, unit)
+    kept = np.ones(len(events), bool)
+    if bound.each < bound.total:
+        kept &= _rank(_joined(owner, codes(events, cells)), lot) < bound.each
+    at = np.flatnonzero(kept)
+    kept[at[_rank(owner[at], lot[at]) >= bound.total]] = False
+    return kept
+
+
+def codes(events: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
+    """One whole number for each combination of columns."""
+    out = np.zeros(len(events), np.int64)
+    for c in columns:
+        out = _joined(out, pd.factorize(events[c])[0])
+    return out
+
+
+def _joined(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    # factorised anew after each step, so that no product overflows
+    width = int(second.max(initial=0)) + 1
+    return np.asarray(pd.factorize(first * width + second)[0], np.int64)
+
+
+def _rank(group: np.ndarray, lot: np.ndarray) -> np.ndarray:
+    """Place of each record in its group, by lot."""
+    order = np.lexsort((lot, group))
+    ordered = group[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else np.zeros(0, np.int64)
+    place = np.arange(len(ordered)) - np.repeat(starts, np.diff(np.r_[starts, len(ordered)]))
+    out = np.empty(len(group), np.int64)
+    out[order] = place
+    return out
+
+
+def counted(events: pd.DataFrame, over: Mapping[str, Any]) -> xr.DataArray:
+    """Counts of records in known cells; records elsewhere are left out.
+
+    Parameters
+    ----------
+    events : DataFrame
+    over : mapping of str to labels
+        Dim to all its labels, known without looking at the records.
+
+    Returns
+    -------
+    DataArray of int
+        Dims in the order of `over`.
+
+    Errors
+    ------
+    TwinError
+        A dim without labels, or a label twice.
+
+    Examples
+    --------
+    >>> trips = pd.DataFrame({"origin": ["a", "b", "b"], "destination": ["b", "a", "z"]})
+    >>> counted(trips, {"origin": ["a", "b"], "destination": ["a", "b"]}).values.tolist()
+    [[0, 1], [1, 0]]
+    """
+    labels = {d: pd.Index(np.asarray(v)) for d, v in over.items()}
+    for d, index in labels.items():
+        if not len(index) or not index.is_unique:
+            found = "none" if not len(index) else f"{index[index.duplicated()][0]!r} twice"
+            raise TwinError(f"labels of '{d}', each once", found=found, hint="list all cells", where=f"over['{d}']")
+    shape = tuple(len(index) for index in labels.values())
+    if np.prod([float(s) for s in shape]) > 2**31:
+        raise TwinError(
+            "a table of fewer than two thousand million cells",
+            found=" times ".join(map(str, shape)),
+            hint="leave `over` out, so that only cells with enough records are named",
+            where="over",
+        )
+    places = np.stack([index.get_indexer(events[d]) for d, index in labels.items()])
+    flat = np.ravel_multi_index(tuple(places[:, (places >= 0).all(axis=0)]), shape)
+    counts = np.bincount(flat, minlength=int(np.prod(shape))).reshape(shape)
+    coords = {d: index.to_numpy() for d, index in labels.items()}
+    return xr.DataArray(counts.astype(np.int64), coords, tuple(over), name="count")
