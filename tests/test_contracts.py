@@ -187,12 +187,26 @@ def _squared():
     return twin, network.routing(twin)
 
 
+def _by_distance(population, distance):
+    return importlib.import_module("twinkit.mobility").gravity(population, distance, total=1e4, exponent=1.5)
+
+
+def _gone(twin):
+    """Flows between the twin's places."""
+    return importlib.import_module("twinkit.mobility").flows(twin, model=_by_distance)
+
+
 # Dotted name → (data, choices) of one valid call on a small twin.
 EXAMPLES = {
     "twinkit.city.people_total": lambda twin: ((twin["surface/people"],), {"where": _covered(twin)}),
     "twinkit.city.served": lambda twin: ((twin, _covered(twin)), {"radius": 3000.0}),
     "twinkit.city.share": lambda twin: ((_covered(twin),), {"of": twin["surface/people"]}),
     "twinkit.city.worst_served": lambda twin: ((twin, _served(twin)), {"most": 3}),
+    # mobility begin
+    "twinkit.mobility.fit.fit_balanced": lambda twin: ((twin, _gone(twin)), {}),
+    "twinkit.mobility.fit.fit_gravity": lambda twin: ((twin, _gone(twin)), {}),
+    "twinkit.mobility.flow.flows": lambda twin: ((twin,), {"model": _by_distance}),
+    # mobility end
     "twinkit.network.cut.weak_links": lambda twin: ((_meshed(twin),), {"people": _people_near(twin), "core": ["s0"]}),
     "twinkit.network.cut.weak_sites": lambda twin: ((_meshed(twin),), {"people": _people_near(twin), "core": ["s0"]}),
     "twinkit.network.delay.delay": lambda _: (_squared(), {"packet_sizes": {300: 1, 1500: 1}, "speed": 2e8}),

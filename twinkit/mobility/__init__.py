@@ -12,7 +12,15 @@ from typing import Any
 
 # Name → the module of this package in which it lives. Lazy, because some bring compiled kernels or SUMO.
 _WHERE = {
+    "balanced": "flow",
+    "distances": "flow",
+    "fit_balanced": "fit",
+    "fit_gravity": "fit",
     "flow_matrix": "form",
+    "flows": "flow",
+    "gravity": "flow",
+    "poisson_fit": "fit",
+    "radiation": "flow",
     "records": "form",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -10,15 +10,10 @@ import xarray as xr
 from twinkit.contract import stamp
 from twinkit.error import TwinError
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 __all__ = ["flow_matrix", "records"]
 
 
-def flow_matrix(
-    people: Any, *, origin: Sequence[Any], destination: Sequence[Any], provenance: str, time: Any = None
-) -> xr.DataArray:
+def flow_matrix(people: Any, *, origin: Any, destination: Any, provenance: str, time: Any = None) -> xr.DataArray:
     """Flows in the form that every function of mobility takes and gives.
 
     Parameters
@@ -71,7 +66,7 @@ def flow_matrix(
     return stamp(xr.DataArray(values, coords, tuple(coords), attrs={"provenance": provenance}), "flow")
 
 
-def _ids(names: Sequence[Any], where: str) -> np.ndarray:
+def _ids(names: Any, where: str) -> np.ndarray:
     ids = np.array([str(n) for n in np.asarray(names, dtype=object).ravel()], dtype=object)
     if len(set(ids)) != len(ids):
         twice = next(i for i in ids if (ids == i).sum() > 1)
@@ -108,20 +103,7 @@ def records(subscriber: Any, cell: Any, time: Any, *, provenance: str) -> xr.Dat
     (2, '2026-03-02T09:00')
     """
     columns = {"subscriber": np.asarray(subscriber), "cell": np.asarray(cell)}
-    try:
-        when = np.asarray(time)
-        if when.dtype == object and any(getattr(t, "tzinfo", None) is not None for t in when[:1]):
-            raise ValueError("they carry a time zone")
-        if when.dtype.kind not in "MUO":
-            raise ValueError(f"they are of type {when.dtype}")
-        when = when.astype("datetime64[ns]")
-    except (ValueError, TypeError) as fault:
-        raise TwinError(
-            "times in UTC without a zone",
-            found=str(fault),
-            hint="convert them with pandas' tz_convert(None)",
-            where="time",
-        ) from None
+    when = _utc(time)
     lengths = {n: c.shape for n, c in {**columns, "time": when}.items()}
     if any(s != when.shape or len(s) != 1 for s in lengths.values()):
         raise TwinError("columns of one length", found=str(lengths), hint="give one value an event", where="records")
@@ -132,3 +114,18 @@ def records(subscriber: Any, cell: Any, time: Any, *, provenance: str) -> xr.Dat
     attrs = {"provenance": provenance}
     data = {n: stamp(xr.DataArray(c, dims="event", attrs=attrs), n) for n, c in columns.items()}
     return xr.Dataset(data, {"time": ("event", when, attrs)}, attrs=attrs)
+
+
+def _utc(time: Any) -> np.ndarray:
+    """Times as datetime64[ns]; those with a zone, or that are none, are refused."""
+    when = np.asarray(time)
+    found = f"values of type {when.dtype}" if when.dtype.kind not in "MUO" else ""
+    if when.dtype == object and any(getattr(t, "tzinfo", None) is not None for t in when.ravel()[:1]):
+        found = "times with a zone"
+    try:
+        if not found:
+            return when.astype("datetime64[ns]")
+    except (ValueError, TypeError) as fault:
+        found = str(fault)
+    hint = "convert them: pandas.to_datetime(times).tz_convert(None)"
+    raise TwinError("times in UTC without a zone", found=found, hint=hint, where="time")
