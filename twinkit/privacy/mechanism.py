@@ -140,7 +140,11 @@ def laplace(bound: Bound, *, epsilon: float, delta: float = 0.0) -> Noise:
     C. Dwork, A. Roth, The Algorithmic Foundations of Differential Privacy, 2014, Definition 3.3 and Theorem 3.6.
     """
     _no_delta(delta, "Laplace")
-    epsilon = positive(epsilon, "epsilon")
+    return _laplace(bound, positive(epsilon, "epsilon"))
+
+
+@functools.cache
+def _laplace(bound: Bound, epsilon: float) -> Noise:
     with asked() as dp:
         space = dp.vector_domain(dp.atom_domain(T=float, nan=False)), dp.l1_distance(T=float)
         scale = dp.binary_search_param(
@@ -186,7 +190,11 @@ def geometric(bound: Bound, *, epsilon: float, delta: float = 0.0) -> Noise:
     A. Ghosh, T. Roughgarden, M. Sundararajan, Universally Utility-Maximizing Privacy Mechanisms, 2009, Definition 2.2.
     """
     _no_delta(delta, "geometric")
-    epsilon = positive(epsilon, "epsilon")
+    return _geometric(bound, positive(epsilon, "epsilon"))
+
+
+@functools.cache
+def _geometric(bound: Bound, epsilon: float) -> Noise:
     with asked() as dp:
         space = whole(dp, dp.l1_distance(T="i64"))
         scale = dp.binary_search_param(
@@ -235,7 +243,11 @@ def gaussian(bound: Bound, *, epsilon: float, delta: float) -> Noise:
     ----------
     C. Canonne, G. Kamath, T. Steinke, The Discrete Gaussian for Differential Privacy, 2020, Theorem 4.
     """
-    epsilon, delta = positive(epsilon, "epsilon"), positive(delta, "delta", below=1.0)
+    return _gaussian(bound, positive(epsilon, "epsilon"), positive(delta, "delta", below=1.0))
+
+
+@functools.cache
+def _gaussian(bound: Bound, epsilon: float, delta: float) -> Noise:
     with asked() as dp:
         space = whole(dp, dp.l2_distance(T=float))
 

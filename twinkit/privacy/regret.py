@@ -131,7 +131,7 @@ def corridors(
     both = _both_ways(flows)
     if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
         raise TwinError("a whole number from 1", found=repr(count), hint="count=10", where="count")
-    zones = flows.origin.values
+    zones = flows.origin.to_numpy().tolist()
     first, second = np.triu_indices(len(zones), 1)
     trips = both[first, second]
     cost = np.ones(len(first))
@@ -147,8 +147,8 @@ def corridors(
             break
         if spent + cost[i] <= budget or length is None:
             spent += cost[i]
-            out.append((zones[first[i]].item(), zones[second[i]].item()))
-    return sorted(out, key=lambda pair: [list(zones).index(z) for z in pair])
+            out.append((zones[first[i]], zones[second[i]]))
+    return sorted(out, key=lambda pair: [zones.index(z) for z in pair])
 
 
 def carried(flows: xr.DataArray, chosen: list[tuple[str, str]]) -> float:
