@@ -26,6 +26,14 @@ def _gain(twin):
     return plan.gain(twin, spots, path_loss=_free_space, threshold=-70.0)
 
 
+def _pins(twin):
+    """Four pins in two squares of a register's grid."""
+    middle = [float(twin["surface"][d].values.min()) + 500.0 for d in ("x", "y")]
+    coords = {"square": np.array(["0,0", "1,0"], object), "subject": np.array(["slow", "worry"], object)}
+    counts = stamp(xr.DataArray([[2.0, 1.0], [0.0, 1.0]], coords, ("square", "subject")), "pins")
+    return counts.assign_coords(x=("square", [middle[0], middle[0] + 1000.0]), y=("square", [middle[1]] * 2))
+
+
 def _covered(twin):
     radio = importlib.import_module("twinkit.radio")
     return radio.coverage(twin, path_loss=_free_space).rsrp > -70
@@ -180,6 +188,16 @@ def _wooded(twin):
     return file
 
 
+def _rows():
+    """Features of cells before, and now that they have grown."""
+    before = np.random.default_rng(1).uniform(0, 0.5, 60)
+    cells = {"cell": [f"c{i}" for i in range(60)]}
+    return tuple(
+        xr.Dataset({"load": stamp(xr.DataArray(v, cells, ("cell",)), "load"), "height": ("cell", np.full(60, 30.0))})
+        for v in (before, before + 0.4)
+    )
+
+
 def _squared():
     """Four sites in a ring with one demand, and its routes."""
     network = importlib.import_module("twinkit.network")
@@ -225,6 +243,12 @@ EXAMPLES = {
     "twinkit.network.traffic.backhauled": lambda twin: ((twin, _people_near(twin)), {"core": "s0"}),
     "twinkit.network.traffic.catchment": lambda twin: ((twin,), {}),
     "twinkit.network.traffic.gravity": lambda twin: ((twin, _people_near(twin)), {"total": 1e9, "exponent": 1.0}),
+    "twinkit.learn.drift.drift": lambda _: (_rows(), {}),
+    "twinkit.learn.explain.importance": lambda _: (
+        (_rows()[0], _rows()[0].load.values),
+        {"model": lambda frame: 2 * frame["load"].to_numpy(), "draws": 3, "seed": 1},
+    ),
+    "twinkit.participate.weight.wished": lambda twin: ((_pins(twin), twin["surface/people"]), {"square": 1000.0}),
     # energy begin
     "twinkit.energy.cell.energy_used": lambda twin: ((_drawn(twin),), {}),
     "twinkit.energy.cell.power": lambda twin: (
