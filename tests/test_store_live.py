@@ -94,6 +94,29 @@ def test_compact_moves_late_readings_and_changes_no_answer(path):
     assert len(tk.history(path)) == 1
 
 
+@pytest.mark.parametrize("keep", [86400, 86400.0, np.int64(5), True, "soon", "-1 day", None])
+def test_compact_asks_for_a_period_with_its_unit(path, keep):
+    before = len(tk.history(path))
+    with pytest.raises(tk.TwinError, match="a period such as"):
+        tk.store.compact(path, keep=keep)
+    assert len(tk.history(path)) == before
+
+
+def test_compact_again_and_again_leaves_a_store_that_is_whole(path):
+    """Each round lets go of files that outlived the commits of the rounds before."""
+    for number in range(8):
+        with tk.store.journal(path) as journal:
+            for step in range(5 * number, 5 * number + 5):
+                when = START + step * STEP
+                journal.record({"variable": "load", "sensor": "c1", "time": when, "value": step / 64})
+                journal.record({"variable": "load", "sensor": "c1", "time": when - 3 * STEP, "value": -1.0})
+                journal.drain(all=step % 2 == 0)
+            journal.drain(all=True)
+        tk.store.compact(path, keep="0 s")
+        assert not tk.verify(path).faults
+    assert float(tk.open(path)["telemetry/load"].sel(cell="c1").max()) == 39 / 64
+
+
 def test_expire_keeps_every_moment_of_the_period(path, monkeypatch):
     moments, heights = [dt.datetime.now(dt.UTC)], []
     for number in range(5):

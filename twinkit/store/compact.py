@@ -94,7 +94,8 @@ def _period(keep: Any) -> dt.timedelta:
     import pandas as pd
 
     try:
-        span = pd.Timedelta(keep)
+        # a number alone would be taken as so many nanoseconds, and all would go
+        span = pd.NaT if isinstance(keep, int | float | np.number) else pd.Timedelta(keep)
     except (ValueError, TypeError):
         span = pd.NaT
     if span is pd.NaT or span < pd.Timedelta(0):

@@ -87,6 +87,11 @@ def finish(root: pathlib.Path, until: dt.datetime) -> None:
         shown = commit.history(repo, root)
     told = record.horizon(root)
     there = record.engine_files(root) | {"config.yaml"}
+    # What outlived its commit may go with a later one.
+    gone = told["files"].keys() - there
+    if gone:
+        told["files"] = {name: d for name, d in told["files"].items() if name in there}
+        record.write(root / record.HORIZON, told)
     for commit_id, path in record.records(root).items():
         content = record.read(path)
         files = {name: d for name, d in content["files"].items() if name in there}
