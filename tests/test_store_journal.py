@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import sqlite3
 
 import numpy as np
 import pytest
@@ -405,3 +407,68 @@ def test_readings_say_where_they_come_from(path):
     assert not tk.verify(path).faults
     with pytest.raises(tk.TwinError, match="where the readings come from"), tk.store.journal(path, provenance="me"):
         pass
+
+
+@pytest.mark.parametrize("what", ["lock", "json", "sqlite"])
+def test_a_link_in_place_of_a_file_is_not_followed(path, tmp_path, what):
+    with tk.store.journal(path) as journal:
+        journal.record(one("c0", 0, 0.5))
+    other = tmp_path / "precious"
+    other.write_text("kept")
+    file = path / f"twinkit/journal/telemetry.{what}"
+    file.unlink()
+    file.symlink_to(other)
+    with pytest.raises(tk.TwinError, match="a link to elsewhere"), tk.store.journal(path):
+        pass
+    assert other.read_text() == "kept"
+    if what != "lock":
+        assert "a link to elsewhere" in str(tk.verify(path))
+
+
+def altered(path, query, *values):
+    with contextlib.closing(sqlite3.connect(path / "twinkit/journal/telemetry.sqlite")) as file:
+        file.execute(query, values)
+        file.commit()
+
+
+def test_an_altered_journal_is_one_clear_error_wherever_it_is_read(path):
+    with tk.store.journal(path) as journal:
+        journal.record(one("c0", 0, 0.5))
+    altered(path, "update batches set payload = ?", b"xx")
+    with pytest.raises(tk.TwinError, match="as the journal wrote them"):
+        tk.open(path)
+    altered(path, "drop table letters")
+    with pytest.raises(tk.TwinError, match="no such table"):
+        tk.store.rejected(path)
+
+
+@pytest.mark.parametrize("text", ["[]", '{"new": "x"}', '{"rejected": {"a": []}}', '{"more": 1}', "{", "[" * 100_000])
+def test_altered_counts_are_found(path, text):
+    journal = tk.store.Journal(path)
+    journal.record(one("c0", 0, 0.5))
+    journal._chest.drop()  # as a killed ingester leaves it: vouched for by its chain alone
+    journal._stack.close()
+    altered(path, "update meta set value = ? where key = 'totals'", text)
+    assert "altered" in str(tk.verify(path))
+    with pytest.raises(tk.TwinError, match="as it was left"), tk.store.journal(path):
+        pass
+
+
+def test_reasons_are_counted_by_their_kind_and_stay_few(path):
+    said = [
+        *(f"sensor 'x{i}': no such cell in this twin" for i in range(300)),
+        *(f"key 'a'b'{i}' is there twice" for i in range(300)),
+        *('value "' + "ab'"[i % 3] * i + "...: a number is asked for" for i in range(1, 300)),
+        *(f"value [{', '.join(['null', 'true'][int(b)] for b in f'{i:b}')}]: a number" for i in range(300)),
+        *(f"time {i}.5e+{i:02} lies {i / 7} years ahead of our clock" for i in range(300)),
+    ]
+    with tk.store.journal(path) as journal:
+        journal.reject([("a", b"", reason) for reason in said])
+        kinds = journal.status().rejected
+        assert len(kinds) == 5
+        assert sum(kinds.values()) == len(said)
+        journal.reject([("a", b"", "".join(word)) for word in itertools.permutations("abcdef")])
+        kinds = journal.status().rejected
+        assert len(kinds) == chest.KINDS + 1
+        assert sum(kinds.values()) == len(said) + 720
+    assert tk.store.rejected(path)["reason"].nunique() == len(set(said)) + 720  # each in its own words

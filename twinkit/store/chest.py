@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import pathlib
+import re
 import sqlite3
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,9 @@ FOLDER = record.JOURNALS
 MOST = 10_000
 """Refused messages that are kept; all are counted."""
 
+KINDS = 100
+"""Kinds of reasons that are counted each for itself: the counts are written with every batch."""
+
 SPARE = 64
 """Pages that readings have left behind, and with more of which a journal is packed when it is closed."""
 
@@ -44,6 +48,17 @@ create table if not exists letters (
 );
 """
 START = digest.of("journal")
+OWN = re.compile(r"""'.*'|".*[".]|[\[{].*[\]}.]|-?\d(?:[\d.,:TZe+-]*[\dZ])?""", re.DOTALL)
+"""What of a reason belongs to one message alone: what it quotes, and numbers."""
+
+
+def kind(reason: str) -> str:
+    """A reason without what belongs to one message alone, so that like ones are counted together.
+
+    >>> kind("sensor 'x1': no such cell in this twin"), kind("value 42: load lies between 0 and 1")
+    ('sensor ...: no such cell in this twin', 'value ...: load lies between ... and ...')
+    """
+    return OWN.sub("...", reason)
 
 
 @dataclass
@@ -62,8 +77,9 @@ class Totals:
         self.corrected += corrected
 
     def refuse(self, reason: str) -> None:
-        """One message; reasons beyond a thousand different ones are counted together."""
-        if reason not in self.rejected and len(self.rejected) >= 1000:
+        """One message, by the kind of its reason; kinds beyond a hundred are counted together."""
+        reason = kind(reason)
+        if reason not in self.rejected and len(self.rejected) >= KINDS:
             reason = "other reasons"
         self.rejected[reason] = self.rejected.get(reason, 0) + 1
 
@@ -188,7 +204,8 @@ class Chest:
             self._connection.execute("pragma wal_checkpoint(truncate)")
         self.drop()
         if not _beside(self.file):
-            with contextlib.suppress(OSError):
+            # a program that ends may have no threads left to hash with: the chain vouches for the file then
+            with contextlib.suppress(OSError, RuntimeError):
                 self._sealed(opened=False)
 
     def _sealed(self, *, opened: bool) -> None:
@@ -298,12 +315,15 @@ class Chest:
 
     def letters(self) -> list[tuple[int, str, str, bytes]]:
         """Refused messages: received [ms], topic, reason, payload."""
-        with self._reading() as c:
-            return (
-                []
-                if c is None
-                else c.execute("select received, topic, reason, payload from letters order by seq").fetchall()
-            )
+        try:
+            with self._reading() as c:
+                return (
+                    []
+                    if c is None
+                    else c.execute("select received, topic, reason, payload from letters order by seq").fetchall()
+                )
+        except sqlite3.Error as fault:
+            raise _disk(fault, self.file) from None
 
     def _state(self) -> bytes:
         try:
@@ -322,6 +342,9 @@ class Chest:
             Whether there must be one. Readings of a store that was made from a crate left theirs behind.
         """
         name = f"{FOLDER}/{self.file.name}"
+        for file in (self.file, self.seal):
+            if file.is_symlink():
+                return [f"{FOLDER}/{file.name} is a link to elsewhere"]
         try:
             said = record.read(self.seal)
         except FileNotFoundError:
@@ -351,6 +374,7 @@ def _chain(c: sqlite3.Connection, mark: dict[str, Any] | None) -> list[str]:
         # A crash before the first transaction: nothing was promised.
         return ["was emptied: commits say that readings came through it"] if mark else []
     meta = dict(c.execute("select key, value from meta").fetchall())
+    _totals(c)
     found = []
     seq, _, at = meta.get("anchor", f"0 {START}").partition(" ")
     known = {int(seq): at}
@@ -378,7 +402,16 @@ def _keep(c: sqlite3.Connection, totals: Totals) -> None:
 
 def _totals(c: sqlite3.Connection) -> Totals:
     row = c.execute("select value from meta where key = 'totals'").fetchone()
-    return Totals(**json.loads(row[0])) if row else Totals()
+    if not row:
+        return Totals()
+    try:
+        found = Totals(**json.loads(row[0]))
+        counts = [found.new, found.duplicate, found.corrected, *found.rejected.values()]
+    except (TypeError, AttributeError, RecursionError):
+        raise ValueError("its counts are none") from None
+    if not all(type(n) is int for n in counts):
+        raise ValueError("its counts are none")
+    return found
 
 
 def _beside(file: pathlib.Path) -> bool:

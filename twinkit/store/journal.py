@@ -66,7 +66,7 @@ class Status:
     new, duplicate, corrected : int
         Readings since the journal began.
     rejected : dict
-        Reason to the number of messages, since the journal began.
+        Kind of reason (without what it quotes, and numbers) to the number of messages, since the journal began.
     newest : numpy.datetime64
         The latest time of a reading; NaT where there is none.
     """

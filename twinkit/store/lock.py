@@ -37,6 +37,9 @@ def hold(root: pathlib.Path, name: str = LOCK, *, what: str = "one writer at a t
         Another process or thread writes, or the folder cannot be written.
     """
     path = root / name
+    if path.is_symlink():
+        # its target would be emptied: a store from elsewhere could name any file of ours
+        raise TwinError(WRITABLE, found=f"{name} is a link to elsewhere", hint="take it away", where=str(root))
     try:
         file = path.open("a+b")
     except OSError as fault:
@@ -107,7 +110,8 @@ def put(path: pathlib.Path, data: bytes, *, durable: bool = True) -> None:
     """Write a small file whole or not at all, and have it on the disk before going on if it is to be `durable`."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with draft.open("wb") as file:
+        draft.unlink(missing_ok=True)
+        with draft.open("xb") as file:  # never through a link that stands there already
             file.write(data)
             if durable:
                 file.flush()

@@ -311,6 +311,18 @@ def _squeezed(column: np.ndarray) -> bytes:
 
 def unpack(data: bytes) -> tuple[Columns, list[str], list[tuple[str, str]], list[str]]:
     """What `pack` was given."""
+    try:
+        return _unpacked(data)
+    except (struct.error, ValueError, KeyError, IndexError, TypeError, RuntimeError, RecursionError) as fault:
+        raise TwinError(
+            "readings as the journal wrote them",
+            found=str(fault) or type(fault).__name__,
+            hint="tk.verify(path) names all that is wrong; restore the store from a copy",
+            where="journal",
+        ) from None
+
+
+def _unpacked(data: bytes) -> tuple[Columns, list[str], list[tuple[str, str]], list[str]]:
     from numcodecs import blosc
 
     (size,) = struct.unpack_from("<I", data)
