@@ -457,6 +457,11 @@ def test_bombs_do_not_go_off(made, tmp_path):
     text = next(n for n in files if n.startswith("twin.zarr/sites/site/c/"))
     import numcodecs
 
+    refused(packed(tmp_path / "a.zip", files | {array: bytes(65_000_000)}), tmp_path, match="a text of 65 MB")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_LZMA) as out:
+        for name, content in files.items():
+            out.writestr(name, content)
+    refused(tmp_path / "a.zip", tmp_path, match="unusual")
     frame = numcodecs.Zstd().encode(bytes(100_000_000))
     refused(packed(tmp_path / "a.zip", files | {text: frame}), tmp_path, match="100")
 

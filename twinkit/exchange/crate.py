@@ -54,8 +54,8 @@ HOME = "https://github.com/twinkit/twinkit"
 MOST = 16e9
 """[byte] A crate that unpacks to more is refused, unless the caller says otherwise."""
 
-DOCUMENT = 256e6
-"""[byte] Most in one of the three files of text; a twin of ten thousand arrays has a hundredth of it."""
+DOCUMENT = 64e6
+"""[byte] Most in a file of text, because it is read whole; a twin of ten thousand arrays has a twentieth of it."""
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The first moment that a zip file can name: the true time would make other bytes of the same state."""
@@ -571,8 +571,6 @@ def _unpacked(archive: zipfile.ZipFile, folder: pathlib.Path, *, most: float) ->
     for name in (METADATA, COMMIT, MANIFEST):
         if name not in entries:
             raise _altered(f"no {name}", name)
-        if entries[name].file_size > DOCUMENT:
-            raise _altered(f"a text of {entries[name].file_size / 1e6:,.0f} MB", name)
     listed = _manifest(archive.read(entries[MANIFEST]))
     for names, word in ((set(listed) - set(entries), "is missing"), (set(entries) - set(listed) - {MANIFEST}, "")):
         if names:
@@ -623,6 +621,12 @@ def _entries(archive: zipfile.ZipFile, *, most: float) -> dict[str, zipfile.ZipI
             raise _altered(f"{quoted(name)} twice")
         if entry.flag_bits & 1:
             raise _altered(f"{quoted(name)} is encrypted")
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # others say themselves how much memory they take
+            raise _altered(f"{quoted(name)} packed in an unusual way")
+        text = name in (METADATA, COMMIT, MANIFEST) or parts[-1] == "zarr.json"
+        if text and entry.file_size > DOCUMENT:
+            raise _altered(f"a text of {entry.file_size / 1e6:,.0f} MB", name)
         folded.add(name.casefold())
         found[name] = entry
         whole += entry.file_size
