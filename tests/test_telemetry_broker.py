@@ -357,3 +357,24 @@ def test_a_broken_packet_is_paho_s_to_judge():
         with pytest.raises(mqtt.MalformedPacket):
             one._paho._handle_publish()
     assert not one._inbox
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mqtt://u:secret@h:99999",
+        "mqtt:u:secret@h",
+        "mqtt://h:0",
+        "mqtt://%00@h",
+        "mqtt://%1b[31m@h",
+        "mqtt://%ff@h",
+        "mqtt://\x1b[31mh",
+        "mqtt://" + "a" * 70_000 + "@h",
+    ],
+)
+def test_a_strange_address_is_one_short_error_without_the_password(url):
+    with pytest.raises(TwinError) as fault:
+        address(url)
+    assert str(fault.value).isprintable()
+    assert "secret" not in str(fault.value)
+    assert len(str(fault.value)) < 400

@@ -498,6 +498,13 @@ def live(
     metrics: Annotated[str | None, typer.Option(help="Serve Prometheus here, e.g. 127.0.0.1:9108.")] = None,
     every: Annotated[float, typer.Option(help="Commit whole chunks this often [s].")] = 10.0,
     ahead: Annotated[float, typer.Option(help="How far a sensor's clock may run ahead of ours [s].")] = 300.0,
+    behind: Annotated[
+        float, typer.Option(help="Refuse readings that are older than this [s]; left out, none is.", show_default=False)
+    ] = float("inf"),
+    provenance: Annotated[
+        str | None,
+        typer.Option(help="Where the readings come from, if not from sensors: 'generated: ...'.", show_default=False),
+    ] = None,
     plain: Annotated[bool, typer.Option("--plain", help="Plain lines, also on a terminal.")] = False,
     mosquitto_conf: Annotated[
         Path | None, typer.Option(help="Write the settings that Mosquitto needs to this file, and nothing else.")
@@ -543,6 +550,8 @@ def live(
             every=every,
             ahead=ahead,
             plain=plain,
+            provenance=provenance,
+            behind=behind,
         )
 
 

@@ -38,6 +38,7 @@ SECONDS = 22.0
 FAULTS = {"bias": "sensor biased", "stuck": "sensor stale", "gap": "sensor stale", "none": ""}
 """Faults that can be put in, and the name under which the alarm should raise each; with none it should be still."""
 OURS = "twinkit demo --live"
+GENERATED = "generated: sensors of twinkit demo --live"
 """Attribute of a store that the demo made, and may therefore make anew."""
 
 
@@ -226,7 +227,7 @@ def _ingesting(path: Path, url: str) -> Iterator[tuple[Any, Any]]:
     from twinkit.telemetry import Gate, Ingester, Subscription, address, session
 
     gate = Gate(tk.open(path))
-    with tk.store.journal(path) as journal:
+    with tk.store.journal(path, provenance=GENERATED) as journal:
         client = session(path, gate.region)
         subscription = Subscription(address(url), topic=gate.subscription, client=client, version=3)
         ingester = Ingester(journal, gate, subscription, every=5.0)

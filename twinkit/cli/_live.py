@@ -34,6 +34,8 @@ def live(
     every: float,
     ahead: float,
     plain: bool,
+    provenance: str | None,
+    behind: float,
 ) -> None:
     """Run an ingester until SIGINT or SIGTERM; then commit all, and say what came of it."""
     import twinkit as tk
@@ -41,11 +43,16 @@ def live(
 
     if mqtt not in VERSIONS:
         raise TwinError("MQTT 5 or 3.1.1", found=f"'{mqtt}'", hint="--mqtt 3.1.1", where="--mqtt")
-    if not (every > 0 and ahead >= 0):
-        raise TwinError("seconds above 0", found=f"--every {every:g} --ahead {ahead:g}", hint="--every 10 --ahead 300")
+    if not (every > 0 and ahead >= 0 and behind > 0):
+        raise TwinError(
+            "seconds above 0",
+            found=f"--every {every:g} --ahead {ahead:g} --behind {behind:g}",
+            hint="--every 10 --ahead 300 --behind 604800",
+        )
     where = address(broker)
-    gate = Gate(tk.open(store), region=region, ahead=ahead)
-    with tk.store.journal(store) as journal:
+    gate = Gate(tk.open(store), region=region, ahead=ahead, behind=behind)
+    said = {} if provenance is None else {"provenance": provenance}
+    with tk.store.journal(store, **said) as journal:
         subscription = Subscription(
             where,
             topic=gate.subscription,
@@ -192,13 +199,15 @@ def _ticking(show: Any, ingester: Any, every: float) -> Iterator[None]:
 def listing(store: Path, *, most: int = 50) -> str:
     """The dead letters of a store: how many for each reason, and the newest of them."""
     import twinkit as tk
+    from twinkit.store.chest import kind
 
     table = tk.store.rejected(store)
     if not len(table):
         return "no message was rejected"
-    kinds = table["reason"].str.replace(r"'[^']*'|-?\d[\d.,:TZe+-]*", "...", regex=True).value_counts()
-    lines = [f"{len(table):,} rejected messages are kept:", ""]
-    lines += [f"  {count:8,}  {reason}" for reason, count in kinds.head(20).items()]
+    kinds = table["reason"].map(kind).value_counts()
+    counted = "1 rejected message is" if len(table) == 1 else f"{len(table):,} rejected messages are"
+    lines = [f"{counted} kept:", ""]
+    lines += [f"  {count:8,}  {shown(reason, line=True)}" for reason, count in kinds.head(20).items()]
     shown_rows = table.tail(most)
     lines += ["", f"The newest {len(shown_rows):,}:"]
     for row in shown_rows.itertuples():

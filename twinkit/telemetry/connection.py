@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from twinkit.error import TwinError
+from twinkit.store.shown import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,22 +89,27 @@ def address(url: str) -> Address:
     Address(host='broker.example.org', port=8883, user='twin', tls=True)
     """
     example = "mqtt://user@host:1883, or mqtts:// over TLS"
+    _, at, after = url.rpartition("@")
+    shown = quoted(f"...@{after}" if at else url)  # a password may stand before it
     try:
         parts = urllib.parse.urlsplit(url)
         port = parts.port
+        user = urllib.parse.unquote(parts.username or "", errors="strict")
     except ValueError:
-        raise TwinError("a broker's address", found=f"'{url}'", hint=f"write it like {example}") from None
+        raise TwinError("a broker's address", found=shown, hint=f"write it like {example}") from None
     if parts.password is not None:
         raise TwinError(
             "an address without a password, which others could read on the screen and in the list of processes",
             found="a user and a password",
             hint=f"write the password into a file for --password-file, or into the environment as {ENVIRONMENT}",
         )
-    rest = parts.path.strip("/") or parts.query or parts.fragment
+    # what no broker takes, and what would write on a terminal
+    odd = port == 0 or not user.isprintable() or len(url) > 1000
+    rest = parts.path.strip("/") or parts.query or parts.fragment or odd
     if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or rest:
-        raise TwinError("a broker's address", found=f"'{url}'", hint=f"write it like {example}")
+        raise TwinError("a broker's address", found=shown, hint=f"write it like {example}")
     tls = parts.scheme == "mqtts"
-    return Address(parts.hostname, port or (8883 if tls else 1883), urllib.parse.unquote(parts.username or ""), tls)
+    return Address(parts.hostname, port or (8883 if tls else 1883), user, tls)
 
 
 def password(file: str | pathlib.Path | None = None) -> str | None:

@@ -176,6 +176,9 @@ class Gate:
         The second level of the topics; left out, the twin's place.
     ahead : float [s]
         How far a sensor's clock may run ahead of ours.
+    behind : float [s]
+        How old a reading may be. Every new time costs a row of all sensors: with `behind`, a sensor that is not
+        trusted cannot ask for a row for each quarter of an hour since 2000.
     largest : int
         Bytes of the largest payload that is looked into.
     clock : function
@@ -205,6 +208,7 @@ class Gate:
         *,
         region: str | None = None,
         ahead: float = 300.0,
+        behind: float = math.inf,
         largest: int = LARGEST,
         clock: Callable[[], float] = clock.time,
     ) -> None:
@@ -224,7 +228,7 @@ class Gate:
                 hint="build one: tk.datasets.town(sites=24, seed=1)",
             )
         self.topic = topic(self.region)
-        self.ahead, self.largest, self.clock = float(ahead), int(largest), clock
+        self.ahead, self.behind, self.largest, self.clock = float(ahead), float(behind), int(largest), clock
         self._loads = _parser()
         # every pair of a variable and a sensor has a number, so that columns are taken by number at the end
         pairs = [(v, s) for v, ids in self.sensors.items() for s in ids]
@@ -263,7 +267,7 @@ class Gate:
         refused: dict[int, str] = {}  # place of a message → why
         for number, (name, payload) in enumerate(messages):
             if len(payload) > self.largest:
-                refused[number] = f"{len(payload):,} bytes: a message has at most {self.largest:,}"
+                refused[number] = f"more than {self.largest:,} bytes, the most that a message may have"
                 counts.append(0)
                 continue
             try:
@@ -383,8 +387,9 @@ class Gate:
         pair = np.array(pairs, dtype=np.intp)
         second = np.array(times, dtype=float)
         value = np.array(values, dtype=float)
-        latest = self.clock() + self.ahead
-        good = (second >= EARLIEST) & (second <= latest)
+        now = self.clock()
+        latest, earliest = now + self.ahead, max(EARLIEST, now - self.behind)
+        good = (second >= earliest) & (second <= latest)
         if len(pair):
             # what has no pair was refused for that: the last pair's range stands in
             good &= (value >= self._low[pair]) & (value <= self._high[pair]) & np.isfinite(value)
@@ -399,7 +404,7 @@ class Gate:
                 first[own] = (at, number + 1)
             starts = np.cumsum([0, *counts])
             for own, (at, number) in first.items():
-                reason = faults.get(at) or self._why(pair[at], second[at], value[at], latest)
+                reason = faults.get(at) or self._why(pair[at], second[at], value[at], now)
                 many = f"{number} of {counts[own]} readings, the first of them at place {at - starts[own]}: "
                 refused[own] = reason if counts[own] == 1 else many + reason
             pair, second, value = pair[good], second[good], value[good]
@@ -409,12 +414,15 @@ class Gate:
         moment = (np.rint(second * 1e6).astype(np.int64) * 1000).astype("datetime64[ns]")
         return Admitted(self._variable[pair], self._sensor[pair], moment, value, letters)
 
-    def _why(self, pair: int, second: float, value: float, latest: float) -> str:
-        if not second <= latest:
-            unit = ": seconds are asked for, are these milliseconds?" if 1e11 < second < 1e14 else ""
-            return f"time {_moment(second)} lies {_span(second - latest + self.ahead)} ahead of our clock{unit}"
+    def _why(self, pair: int, second: float, value: float, now: float) -> str:
+        if not second <= now + self.ahead:
+            # milliseconds since 2000 at least; a date of the year 9999 is less
+            unit = ": seconds are asked for, are these milliseconds?" if 9e11 < second < 1e14 else ""
+            return f"time {_moment(second)} lies {_span(second - now)} ahead of our clock{unit}"
         if not second >= EARLIEST:
             return f"time {_moment(second)} is before {_moment(EARLIEST)[:10]}: was the sensor's clock never set?"
+        if not second >= now - self.behind:
+            return f"time {_moment(second)} is {_span(now - second)} old: at most {_span(self.behind)} are taken"
         if not math.isfinite(value):
             return f"value {value}: a number is asked for"
         word = self._word[self._variable[pair]]
