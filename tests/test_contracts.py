@@ -209,6 +209,14 @@ def _by_distance(population, distance):
     return importlib.import_module("twinkit.mobility").gravity(population, distance, total=1e4, exponent=1.5)
 
 
+def _counted(name, dim):
+    # ten days of hours, as a counter could have written them
+    hour = np.arange(240)
+    course = (0.4 + 0.3 * np.sin(hour * np.pi / 12))[:, None] + 0.05 * np.random.default_rng(1).random((240, 3))
+    times = np.datetime64("2026-03-02", "ns") + hour * np.timedelta64(3600, "s")
+    return stamp(xr.DataArray(course, {"time": times, dim: list("abc")}, ("time", dim)), name)
+
+
 def _gone(twin):
     """Flows between the twin's places."""
     return importlib.import_module("twinkit.mobility").flows(twin, model=_by_distance)
@@ -276,6 +284,9 @@ EXAMPLES = {
         {"battery_hours": 6.0, "solar_ratio": 4.0, "reserve": 2.0},
     ),
     # energy end
+    "twinkit.forecast.series.load": lambda _: ((_counted("load", "cell"),), {"horizon": "24h"}),
+    "twinkit.forecast.series.passengers": lambda _: ((_counted("passengers", "station"),), {"horizon": "24h"}),
+    "twinkit.forecast.series.traffic": lambda _: ((_counted("traffic", "cell"),), {"horizon": "24h"}),
     "twinkit.plan.candidates": lambda twin: ((twin,), {"spacing": 3000.0}),
     "twinkit.plan.choose": lambda twin: ((_gain(twin).compute(),), {"budget": 2}),
     "twinkit.plan.gain": lambda twin: (
