@@ -34,13 +34,15 @@ Before and after:
     tk.learn.leaks(features, target, time=, folds=, groups=)    # what knows the answer; refuse_leaks raises for it
     importance(features, target, model=, seed=), partial_dependence(features, model=, feature=)
     drift(before, now); known = domain(features, target); cautious(said, known.distance(rows), known=known)
+    transfer(home, away, model=, folds=, groups=), adapted(model, home, few), percentiles(features)    # new countries
     Model(estimator, features, target, unit, margin=, known=).predict(rows); save(model, path), load(path, digest=)
 
 Cards: ``twinkit/learn/cards/NAME.toml`` holds the words (title, use, data, licence, split, model, fails, harm,
 recompute = "twinkit.your.module.function", files = [...], seconds, tolerance, units, baselines) and ``NAME.json`` the
-numbers, written by ``python -m twinkit.learn.card NAME`` with TWINKIT_TESTDATA set. ``function(folder)`` gives a dict
-of floats or `Estimate`s: from ``folder / file`` of the real data, or from a small generated set when folder is None.
-``tests/test_learn_cards.py`` recomputes every card. ``print(tk.learn.card("NAME"))``.
+numbers, both it and ``docs/cards/NAME.md`` written by ``python -m twinkit.learn NAME`` with TWINKIT_TESTDATA set.
+``function(folder)`` gives a dict of floats or `Estimate`s: from ``folder / file`` of the real data, or from a small
+generated set when folder is None. ``tests/test_learn_cards.py`` recomputes every card.
+``print(tk.learn.card("NAME"))``.
 """
 
 from twinkit.learn.baseline import linear, logistic, seasonal_naive
@@ -69,6 +71,7 @@ from twinkit.learn.score import (
     wmape,
 )
 from twinkit.learn.split import Fold, block, by_block, by_group, cut_rows, rolling_origin, shuffled
+from twinkit.learn.transfer import adapted, percentiles, transfer
 
 __all__ = [
     "Card",
@@ -79,6 +82,7 @@ __all__ = [
     "Leak",
     "Margin",
     "Model",
+    "adapted",
     "adaptive",
     "area_under_curve",
     "bias",
@@ -108,6 +112,7 @@ __all__ = [
     "mase",
     "out_of_fold",
     "partial_dependence",
+    "percentiles",
     "pinball",
     "recomputed",
     "refuse_leaks",
@@ -120,6 +125,7 @@ __all__ = [
     "shuffled",
     "sound",
     "table",
+    "transfer",
     "width",
     "wmape",
 ]

@@ -1,8 +1,9 @@
 """Model cards: what a model learned from, how well it does, where it fails and whom it could harm.
 
 A card is two files in ``twinkit/learn/cards``: ``NAME.toml``, the words, written by a person, and ``NAME.json``, the
-numbers, written by `update`. The card names the function that recomputes its numbers; `tests/test_learn_cards.py`
-calls it for every card and fails when a number differs.
+numbers, written by ``python -m twinkit.learn NAME``, which also writes the page ``docs/cards/NAME.md``. The card
+names the function that recomputes its numbers; `tests/test_learn_cards.py` calls it for every card and fails when a
+number differs.
 """
 
 from __future__ import annotations
@@ -215,7 +216,7 @@ def differences(one: Card, found: Mapping[str, Any], *, source: str) -> list[str
 
 
 def update(name: str, *, folder: str | Path | None = None, source: str = "") -> Card:
-    """Write the card's numbers anew: `twinkit/learn/cards/NAME.json`.
+    """Write the card's numbers anew, `twinkit/learn/cards/NAME.json`, and in a checkout its page, `docs/cards/NAME.md`.
 
     Parameters
     ----------
@@ -239,7 +240,12 @@ def update(name: str, *, folder: str | Path | None = None, source: str = "") -> 
     rounded = {s: {k: _rounded(v) for k, v in numbers[s].items()} for s in SOURCES if s in numbers}
     text = json.dumps(rounded, indent=1, ensure_ascii=False) + "\n"
     (_folder() / f"{name}.json").write_text(text, encoding="utf-8")
-    return card(name)
+    made = card(name)
+    pages = _folder().parents[2] / "docs"
+    if pages.is_dir():  # in a checkout: the page of the docs too
+        (pages / "cards").mkdir(exist_ok=True)
+        (pages / "cards" / f"{name}.md").write_text(rendered(made), encoding="utf-8")
+    return made
 
 
 def rendered(one: Card) -> str:
@@ -259,7 +265,7 @@ def rendered(one: Card) -> str:
             cells = [_said(one.numbers[s][key]) if key in one.numbers[s] else "" for s in sources]
             parts.append(f"| {label} | " + " | ".join(cells) + " |")
         parts.append("")
-    parts.append(f"Recomputed by `{one.recompute}`; brackets hold 95 % bootstrap intervals.")
+    parts.append(f"Recomputed by `{one.recompute}`; brackets hold 95 % intervals.")
     return "\n".join(parts) + "\n"
 
 
@@ -273,7 +279,12 @@ def _rounded(value: Any) -> Any:
     return [float(f"{v:.5g}") for v in value] if isinstance(value, tuple) else float(f"{value:.5g}")
 
 
+def _main(words: list[str]) -> None:
+    """``python -m twinkit.learn NAME [measured or generated]``: the card's numbers anew, and its page."""
+    print(update(words[0], source=words[1] if len(words) > 1 else ""))
+
+
 if __name__ == "__main__":
     import sys
 
-    print(update(sys.argv[1], source=sys.argv[2] if len(sys.argv) > 2 else ""))
+    _main(sys.argv[1:])

@@ -324,7 +324,7 @@ def adaptive(
             there = np.isfinite(error[known]) & np.isfinite(out[:, known]).all(axis=0)
             under = seen[known] <= out[:, known]
             asked = np.where(there, asked + rate * (np.array(level)[:, None] - under), asked)
-        past = np.sort(error[max(0, known + 1 - window) : known + 1], axis=0)  # NaN sorts to the end
+        past = np.sort(error[max(0, known + 1 - window) : max(0, known + 1)], axis=0)  # NaN sorts to the end
         count = np.isfinite(past).sum(axis=0)
         for s in np.flatnonzero(count >= least):
             n = count[s]
