@@ -248,6 +248,7 @@ def test_a_save_leaves_readings_alone(path):
         ({"value": ["much"]}, "values as numbers"),
         ({"time": [np.datetime64("NaT")]}, "time for every reading"),
         ({"time": ["yesterday"]}, "datetime64"),
+        ({"time": [np.datetime64("9999-03-01T00:00")]}, "1678 and 2262"),
         ({"sensor": ["c0", "c1"], "value": [1.0, 2.0, 3.0]}, "one length"),
         ({"sensor": [7]}, "sensor as text"),
         ({"sensor": [None]}, "sensor as text"),

@@ -159,12 +159,19 @@ def given(readings: Mapping[str, Any]) -> dict[str, Any]:
             raise TwinError(f"the {name} as text", found=repr(odd[0]), hint="convert ids with str", where=name)
         out[name] = (codes, names)
     try:
-        time = np.asarray(columns["time"]).astype("M8[ns]").view("i8")
+        said = np.asarray(columns["time"])
+        stamps = said.astype("M8[ns]")
+        time = stamps.view("i8")
         value = np.asarray(columns["value"], dtype="f8")
     except (ValueError, TypeError, OverflowError) as fault:
         raise TwinError(
             "times as datetime64 and values as numbers", found=str(fault)[:120], hint="convert them", where="readings"
         ) from None
+    if said.dtype.kind == "M" and (stamps.astype(said.dtype) != said)[~np.isnat(said)].any():
+        # beyond, numpy comes out at another year and says nothing
+        raise TwinError(
+            "times between the years 1678 and 2262", found="others", hint="leave the reading out", where="time"
+        )
     out["time"] = np.broadcast_to(time, length)
     out["value"] = np.broadcast_to(value, length)
     if not np.isfinite(out["value"]).all():
