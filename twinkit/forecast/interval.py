@@ -68,7 +68,8 @@ def around(point: np.ndarray, past: np.ndarray, residual: np.ndarray, *, quantil
     levels = _levels(z, quantile, share)
     levels = _followed(levels, z.reshape(origins, leads, count), quantile)
     said = point + levels[:, None, :] * (deviation * _grown(point, middle))
-    return np.sort(said, axis=0)
+    # what never was off by anything has no width to speak of
+    return np.sort(np.where(own > 0, said, point), axis=0)
 
 
 def _grown(value: np.ndarray, middle: np.ndarray) -> np.ndarray:

@@ -307,22 +307,24 @@ class _Profile:
         slow, middle, fast = self.week[:, slot]
         alike = self.kinds[kind]
         if np.isnan(slow).any():
-            slow = np.where(np.isnan(slow), np.where(np.isnan(alike), self._like_others(slot), alike), slow)
+            slow = np.where(np.isnan(slow), self._like_others(slot, kind, alike), slow)
         middle, fast, alike = (np.where(np.isnan(a), slow, a) for a in (middle, fast, alike))
         return [slow, middle, fast, alike]
 
-    def _like_others(self, slot: np.ndarray) -> np.ndarray:
-        """For slots that a series has not lived yet: the week of the others, at the series' own size."""
+    def _like_others(self, slot: np.ndarray, kind: np.ndarray, alike: np.ndarray) -> np.ndarray:
+        """For slots that a series has not lived yet: its days of that kind or else its size, in the others' week."""
         slow = self.week[0]
         known = np.isfinite(slow)
         filled = np.where(known, slow, 0)
         complete = known.all(0) & (filled.sum(0) > 0)
+        shape, of_kind = np.ones(len(slow), np.float32), np.ones(len(kind), np.float32)
         if complete.any():
-            shape = (filled[:, complete] / filled[:, complete].mean(0)).mean(1)
-        else:
-            shape = np.ones(len(slow), np.float32)
+            size = filled[:, complete].mean(0)
+            shape = (filled[:, complete] / size).mean(1)
+            of_kind = (self.kinds[kind][:, complete] / size).mean(1)
         own = filled.sum(0) / np.maximum((known * shape[:, None]).sum(0), 1e-6)
-        return np.asarray(shape[slot][:, None] * own)
+        ratio = np.clip(np.where(of_kind > 0, shape[slot] / np.where(of_kind > 0, of_kind, 1), 1.0), 0.1, 10)
+        return np.asarray(np.where(np.isnan(alike), shape[slot][:, None] * own, alike * ratio[:, None]))
 
     def read(self, now: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Take a day in; how far it was off what was usual before, and what that was."""
