@@ -176,8 +176,8 @@ def table(features: Any) -> pd.DataFrame:
     import pandas as pd
 
     if isinstance(features, xr.Dataset):
-        dims = [str(d) for d in features.sizes]
-        if not dims or not features.data_vars:
+        dims = list(dict.fromkeys(str(d) for v in features.data_vars.values() for d in v.dims))
+        if not dims:
             raise TwinError("features along a dim", found="a Dataset without", hint="tk.learn.lags(array, steps=[1])")
         names = list(features.data_vars)
         # by hand, because to_dataframe would also make columns of the coordinates

@@ -92,8 +92,12 @@ class Model:
             A feature is missing or has another unit.
         """
         if isinstance(features, xr.Dataset):
+            absent = [n for n in self.features if n not in features.data_vars]
+            if absent:
+                raise TwinError(f"the features {', '.join(self.features)}", found=f"no '{absent[0]}'", hint="add it")
+            features = features[list(self.features)]
             for name, unit in self.units.items():
-                said = features[name].attrs.get("units", unit) if name in features else unit
+                said = features[name].attrs.get("units", unit)
                 if said != unit:
                     raise TwinError(
                         f"{name} in {unit}", found=f"unit '{said}'", hint=f"convert it to {unit}", where=name
@@ -114,7 +118,8 @@ class Model:
             if self.known is not None:
                 said = cautious(said, self.known.distance(frame), known=self.known)
         if isinstance(features, xr.Dataset):
-            sizes = {str(d): n for d, n in features.sizes.items()}
+            dims = dict.fromkeys(str(d) for v in features.data_vars.values() for d in v.dims)
+            sizes = {d: features.sizes[d] for d in dims}
             shape = (*said.shape[:-1], *sizes.values())
             axes = {d: features.indexes[d] for d in sizes if d in features.indexes}
             lead = {"quantile": said["quantile"].to_numpy()} if "quantile" in said.dims else {}
@@ -187,9 +192,8 @@ def save(model: Model, path: str | Path) -> str:
     }
     memory = io.BytesIO()
     with zipfile.ZipFile(memory, "w", zipfile.ZIP_DEFLATED) as file:
-        # fixed times, so that the same model gives the same bytes
         for name, text in (("about.json", json.dumps(about, sort_keys=True).encode()), ("model.skops", body)):
-            file.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text, zipfile.ZIP_DEFLATED)
+            file.writestr(name, text)
     target = Path(path)
     handle, scratch = tempfile.mkstemp(dir=target.parent, suffix=".part")
     try:
