@@ -251,6 +251,8 @@ def test_simpy_agrees():
         ({"duration": 0}, "duration"),
         ({"duration": 1e9}, "packet-hops"),
         ({"places": 0}, "places"),
+        ({"places": 2.5}, "a whole number of places"),
+        ({"bursts": "often"}, "sources that are on and off"),
         ({"seed": -1}, "seed"),
         ({"batches": 1}, "batches"),
     ],
@@ -332,6 +334,50 @@ def test_cases_go_through_as_a_dim():
     assert float(found.delay.sel(scenario="night")[0]) < float(alone.delay[0])
     seen = packet_delay(both, routing, packet_sizes=MIX, speed=np.inf, duration=0.5, seed=1)
     assert seen.delay_interval.dims == ("scenario", "demand", "end")
+
+
+def test_where_nothing_moves_both_roads_say_so():
+    twin = square()
+    routing = network.routing(twin)
+    choices = {"packet_sizes": MIX, "speed": 2e8}
+    none = twin["demands"].to_dataset().isel(demand=[])
+    silent = assemble(
+        {n: twin[n].to_dataset() for n in ("sites", "links")} | {"demands": none}, title="", crs="EPSG:32643"
+    )
+    far = twin["links"].to_dataset().isel(link=[1])
+    parted = assemble(
+        {n: twin[n].to_dataset() for n in ("sites", "demands")} | {"links": far}, title="", crs="EPSG:32643"
+    )
+    for case, count in ((silent, 0), (parted, 1)):
+        way = network.routing(case)
+        for found in (
+            network.delay(case, way, **choices),
+            network.packet_delay(case, way, duration=1, seed=1, **choices),
+        ):
+            assert found.delay.shape == (count,)
+            assert np.isnan(found.delay).all()
+            assert (np.nan_to_num(found.link_loss) == 0).all()
+    # a link as good as closed loses nearly all, and the recursion does not overflow
+    links = twin["links"].to_dataset()
+    narrow = extend(twin, links=links.assign(capacity=links.capacity * 1e-300))
+    assert float(network.delay(narrow, routing, places=10, **choices).loss[0]) > 0.999
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "says"),
+    [
+        ("split", -1.0, "shares of a demand"),
+        ("split", np.nan, "shares of a demand"),
+        ("split", 10.0, "shares of a demand"),
+        ("way", "sideways", "forward or backward"),
+    ],
+)
+def test_a_routing_changed_by_hand_is_refused(name, values, says):
+    routing = network.routing(square())
+    wrong = np.full(routing.sizes["leg"], values, dtype=object if isinstance(values, str) else float)
+    changed = routing.assign({name: routing[name].copy(data=wrong)})
+    with pytest.raises(TwinError, match=says):
+        network.delay(square(), changed, packet_sizes=MIX, speed=2e8)
 
 
 def test_a_demand_without_a_route_has_no_delay_and_an_overload_a_name():

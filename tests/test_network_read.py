@@ -56,6 +56,13 @@ def graph(inside, **of):
     return f'<graphml xmlns="http://graphml.graphdrawing.org/xmlns">{whole}</graphml>'.encode()
 
 
+def placed(longitude, latitude):
+    """A graph of one node at a place."""
+    keys = b'<key id="lo" for="node" attr.name="Longitude"/><key id="la" for="node" attr.name="Latitude"/>'
+    node = f'<node id="0"><data key="lo">{longitude}</data><data key="la">{latitude}</data></node>'
+    return b"<graphml>" + keys + f'<graph edgedefault="undirected">{node}</graph></graphml>'.encode()
+
+
 @pytest.fixture(scope="module")
 def zoo(testdata):
     return {k: network.graphml(v) for k, v in network.members(testdata("topology-zoo/graphml.tar.gz"))}
@@ -152,6 +159,7 @@ def test_unit_and_both_ways_can_be_said():
         (lambda t: t.replace("( K\u00f6ln Bonn ) 155", "( K\u00f6ln Trier ) 155"), "found 'Trier' at 'L1'"),
         (lambda t: t.replace("  Bonn (", "  K\u00f6ln ("), "found 'K\u00f6ln' twice"),
         (lambda t: t.replace("MBITPERSEC", "PIGEONS"), "found PIGEONS"),
+        (lambda t: t.replace("Bonn", "Bonn\x1b[2J"), "ids without control characters"),
         (lambda t: t.replace("L1 ( K\u00f6ln Bonn )", "L1 K\u00f6ln Bonn"), "a row 'id"),
     ],
 )
@@ -169,6 +177,13 @@ def test_a_broken_native_file_is_refused(change, says):
         (b'{"nodes": 3, "links": []}', "JSON with nodes"),
         (b"[" * 100_000, "a network file of SNDlib"),
         (b'{"nodes":' + b"[" * 100_000, "JSON; found"),
+        (b'{"nodes": ' + b"1" * 5000 + b"}", "JSON; found"),
+        (json.dumps({"nodes": [{"id": "a\x1b[2J"}], "links": []}).encode(), "ids without control characters"),
+        (
+            b"?SNDlib native format\nNODES (\n a ( 1 1 )\n)\nLINKS (\n l ( a a ) -5 0 0 0 ( )\n)\nDEMANDS (\n)",
+            "found -5 at 'l'",
+        ),
+        (None, "a path, an open file or bytes"),
         (b"<network>", "well-formed XML"),
         (b"<html/>", "a <network> of SNDlib; found <html>"),
         (b"<network/>", "a network with nodes"),
@@ -252,6 +267,9 @@ def test_parallel_links_missing_places_and_shared_media_stay_what_they_are():
         ),
         (graph('<node id="0"/><edge source="0" target="0"><data key="d0">-5</data></edge>'), "capacity from 0"),
         (b"<graphml/>", "a graph; found none"),
+        (graph(""), "a graph with nodes; found none"),
+        (placed("1000", "1000"), "places on the globe"),
+        (placed("0", "95"), "places on the globe"),
         (b"<network/>", "a <graphml> document"),
         (b"", "well-formed XML"),
         (BOMB.encode(), "XML without a document type"),

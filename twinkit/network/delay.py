@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from twinkit.contract import contract, within
+from twinkit.contract import contract
 from twinkit.network.burst import frozen, modulated
-from twinkit.network.hops import Bursts, Packets, Paths, each_case
+from twinkit.network.hops import Bursts, Packets, Paths, check_choices, each_case
 from twinkit.network.packet import simulated
 from twinkit.network.queueing import stable
 
@@ -159,6 +159,7 @@ def estimated(
     array([1.2  , 0.467])
     """
     packets = Packets.of(packet_sizes)
+    places = check_choices(places, bursts)
     with np.errstate(divide="ignore"):
         service = packets.mean / paths.capacity
     own = service[paths.arc]
@@ -175,13 +176,12 @@ def estimated(
         demanded = (paths.rate[paths.path] / paths.capacity[paths.arc])[order]
         waiting[order] = modulated(demanded, first, packets=packets, service=service, bursts=bursts)
         return Estimate(paths, waiting + own + paths.propagation[paths.arc], lost, packets)
-    within(places, 1, 10_000, name="places", unit="packets")
     order, first = _by_arc(paths)
     offered = paths.rate[paths.path]
     waiting = np.zeros(len(order))
     for _ in range(ROUNDS):
         demanded = offered * reached(paths, lost) / paths.capacity[paths.arc]
-        mean, gone = frozen(demanded[order], first, packets=packets, places=int(places), bursts=bursts)
+        mean, gone = frozen(demanded[order], first, packets=packets, places=places, bursts=bursts)
         new = np.empty(len(order))
         new[order], waiting[order] = gone, mean
         change, lost = np.abs(new - lost).max(initial=0.0), new

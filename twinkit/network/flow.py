@@ -426,7 +426,7 @@ def _summary(out: xr.Dataset, net: Index, amount: np.ndarray, reachable: np.ndar
         return "; ".join([*words, "nothing moves"])
     scale = 1 / fullest
     words.append(
-        f"the network carries {scale:.4g} times that" if scale >= 1
+        f"the network carries {max(scale, 1.0):.4g} times {'the rest' if lost else 'that'}" if scale >= 1 - CERTAIN
         else f"only {scale:.1%} of each demand fits, the fullest link is asked for {fullest:.4g} times what it holds"
     )  # fmt: skip
     paid = out["link_price"].max("direction").values

@@ -78,6 +78,8 @@ def graphml(file: Any) -> xr.DataTree:
         own = {keys.get(text(d.get("key")), text(d.get("key"))): d.text for d in element.findall("data")}
         return defaults | own
 
+    if drawn.find("node") is None:
+        raise TwinError("a graph with nodes", found="none", hint="is the file whole?", where=name)
     about = told(drawn)
     nodes = [(text(n.get("id")), told(n)) for n in drawn.findall("node")]
     edges = [(text(e.get("source")), text(e.get("target")), text(e.get("id")), told(e)) for e in drawn.findall("edge")]

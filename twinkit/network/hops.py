@@ -132,7 +132,8 @@ class Paths:
     @cached_property
     def load(self) -> np.ndarray:
         """Traffic offered to each arc over its capacity (arc,) [1]."""
-        carried = np.bincount(self.arc, self.rate[self.path], minlength=len(self.capacity))
+        # of no hops at all, bincount gives whole numbers
+        carried = np.bincount(self.arc, self.rate[self.path], minlength=len(self.capacity)).astype(float)
         return np.divide(carried, self.capacity, out=np.zeros_like(carried), where=carried > 0)
 
     def scaled(self, factor: float | np.ndarray) -> Paths:
@@ -189,6 +190,27 @@ def paths(
     hop = np.concatenate([np.asarray(a, np.int64) for a in arcs]) if len(arcs) else np.empty(0, np.int64)
     names = np.array([f"arc {i}" for i in range(len(width))], dtype=object)
     return _checked(Paths(width, far, start, hop, rates, np.arange(len(rates)), len(rates), names))
+
+
+def check_choices(places: int | None, bursts: Bursts | None, *, most: int = 10_000) -> int | None:
+    """The places of a buffer as a whole number, and sources that are what they should be.
+
+    Errors
+    ------
+    TwinError
+        Half a place, none or more than `most`; bursts that are no `Bursts`.
+    """
+    if bursts is not None and not isinstance(bursts, Bursts):
+        raise TwinError(
+            "sources that are on and off in turn", found=repr(bursts)[:80],
+            hint="bursts=tk.network.Bursts(on=1.0, off=1.0), or leave it out for Poisson sources", where="bursts",
+        )  # fmt: skip
+    if places is None:
+        return None
+    within(places, 1, most, name="places", unit="packets")
+    if int(places) != places:
+        raise TwinError("a whole number of places", found=f"{places:g}", hint="round it", where="places")
+    return int(places)
 
 
 def along(twin: xr.DataTree, routing: xr.Dataset, *, speed: float) -> Paths:
@@ -254,7 +276,7 @@ def each_case(
     others = [d for d in offered.dims if d != "demand"]
     values = offered.transpose(*others, "demand")
     sizes = [values.sizes[d] for d in others]
-    flat = values.values.reshape(-1, values.sizes["demand"])
+    flat = values.values.reshape(int(np.prod(sizes)), values.sizes["demand"])
     cases = [solve(shares.scaled(row[shares.demand])) for row in flat]
     coords = {d: offered[d] for d in offered.dims if d in offered.coords}
     half = len(shares.capacity) // 2
@@ -285,6 +307,7 @@ def _shares(twin: xr.DataTree, routing: xr.Dataset, speed: float) -> tuple[Paths
     arc = arc + len(net.link) * (np.asarray(routing["way"].values, dtype=object) == DIRECTIONS[1])
     serves = positions(routing["serves"].values, ids, "demand", "routing/serves")
     split = np.asarray(routing["split"].values, float)
+    _check_legs(routing, split)
     order = np.lexsort((-split, serves))
     first = np.searchsorted(serves[order], np.arange(len(ids) + 1))
     of, lengths, hop, share, lost = _apart(ends[0], ends[1], first, arc[order], split[order], net.tail, net.head)
@@ -304,6 +327,23 @@ def _shares(twin: xr.DataTree, routing: xr.Dataset, speed: float) -> tuple[Paths
             hint="fill it in, or leave the link out with usable=", where="links/capacity",
         )  # fmt: skip
     return _checked(Paths(np.nan_to_num(width), far, start, hop, share, of, len(ids), names)), offered
+
+
+def _check_legs(routing: xr.Dataset, split: np.ndarray) -> None:
+    """Refuse a routing that was changed by hand into none: every leg has a direction and a share of its demand."""
+    odd = ~((split >= 0) & (split <= 1 + 1e-6))
+    if odd.any():
+        raise TwinError(
+            "shares of a demand from 0 to 1", found=f"{split[odd][0]:g}", hint="take what routing(twin) gives",
+            where="routing/split",
+        )  # fmt: skip
+    way = np.asarray(routing["way"].values, dtype=object)
+    strange = (way != DIRECTIONS[0]) & (way != DIRECTIONS[1])
+    if strange.any():
+        raise TwinError(
+            f"a direction, {' or '.join(DIRECTIONS)}", found=f"'{way[strange][0]}'",
+            hint="take what routing(twin) gives", where="routing/way",
+        )  # fmt: skip
 
 
 def _checked(found: Paths) -> Paths:

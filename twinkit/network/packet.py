@@ -24,7 +24,7 @@ from scipy.stats import t as student
 from twinkit.contract import whole_seed, within
 from twinkit.error import TwinError
 from twinkit.network import hops
-from twinkit.network.hops import Bursts, Packets, Paths
+from twinkit.network.hops import Bursts, Packets, Paths, check_choices
 from twinkit.network.queueing import stable
 
 if TYPE_CHECKING:
@@ -181,14 +181,13 @@ def simulated(
     array([1.2])
     """
     packets = Packets.of(packet_sizes)
+    places = check_choices(places, bursts, most=10_000_000)
     within(duration, 1e-9, 1e9, name="duration", unit="s")
     warm = duration / 10 if warm_up is None else warm_up
     within(warm, 0, 1e9, name="warm_up", unit="s")
     within(batches, 2, 10_000, name="batches", unit="1")
     if places is None:
         stable(xr.DataArray(paths.load, {"link": paths.name}, "link"), where="packets")
-    else:
-        within(places, 1, 10_000_000, name="places", unit="packets")
     if len(packets.bits) > 256 or len(paths.rate) > 2**22:
         raise TwinError(
             "at most 256 packet sizes and 4 million paths",
@@ -207,7 +206,7 @@ def simulated(
     width = min(EVENTS / work if work else length, length / 10)
     chance, other = drawn_from(rate)
     first = np.random.SeedSequence(whole_seed(seed)).generate_state(1, np.uint64)[0]
-    slots = np.full(len(paths.capacity), -1 if places is None else int(places), np.int64)
+    slots = np.full(len(paths.capacity), -1 if places is None else places, np.int64)
     with np.errstate(divide="ignore"):
         service = packets.bits / paths.capacity[:, None]
     on, off = (bursts.on, bursts.off) if bursts else (0.0, 0.0)

@@ -665,7 +665,8 @@ def embedded(load: Any, *, places: int, sizes: Any, weights: Any) -> tuple[np.nd
             f"{len(np.atleast_1d(share))} weights", hint="sizes=(300, 1500), weights=(0.5, 0.5)", where="sizes",
         )  # fmt: skip
     share = share / share.sum()
-    flat = np.maximum(np.atleast_1d(np.asarray(load, float)).ravel(), 1e-12)
+    # beyond a billion nothing gets through that could be told from nothing
+    flat = np.clip(np.atleast_1d(np.asarray(load, float)).ravel(), 1e-12, 1e9)
     # arrivals in a service of each size
     mean = flat[:, None] * size / np.dot(size, share)
     levels = np.arange(count + 1)

@@ -15,7 +15,7 @@ from xml.parsers import expat
 
 import numpy as np
 
-from twinkit.error import TwinError
+from twinkit.error import OBEYED, TwinError, escaped
 from twinkit.twin import assemble
 
 if TYPE_CHECKING:
@@ -47,14 +47,19 @@ def content(file: Any) -> tuple[bytes, str]:
         raw, name = file.read(LARGEST + 1), str(getattr(file, "name", "file"))
         raw = raw.encode() if isinstance(raw, str) else raw
     else:
-        path = Path(file)
         try:
+            path = Path(file)
             with path.open("rb") as opened:
                 raw, name = opened.read(LARGEST + 1), path.name
-        except OSError as fault:
+        except TypeError:
             raise TwinError(
-                "a file that can be read", found=fault.strerror or str(fault), hint="check the path", where=str(path)
+                "a path, an open file or bytes", found=f"a {type(file).__name__}", hint="check the path", where="file"
             ) from None
+        except (OSError, ValueError) as fault:
+            raise TwinError(
+                "a file that can be read", found=getattr(fault, "strerror", "") or str(fault), hint="check the path",
+                where=escaped(file),
+            ) from None  # fmt: skip
     if len(raw) > LARGEST:
         raise TwinError(
             f"a file of at most {LARGEST // 2**20} MB", found="a larger one", hint="is it a network?", where=name
@@ -184,6 +189,10 @@ def unique(ids: list[str], what: str, where: str) -> np.ndarray:
     """The ids as an array, if none is empty or stands twice."""
     seen: set[str] = set()
     for i in ids:
+        if OBEYED.search(i):
+            raise TwinError(
+                "ids without control characters", found=f"'{escaped(i)}'", hint="correct the file", where=where
+            )
         if not i or i in seen:
             raise TwinError(
                 f"a different id for each {what}", found=f"'{i}' twice" if i else "an empty one",
@@ -210,6 +219,13 @@ def laid_out(sites: xr.Dataset, links: xr.Dataset, *, title: str, source: str, *
     if "longitude" in sites:
         longitude, latitude = sites.longitude.values, sites.latitude.values
         known = np.isfinite(longitude) & np.isfinite(latitude)
+        off = np.flatnonzero(known & ~((np.abs(longitude) <= 360) & (np.abs(latitude) <= 90)))
+        if off.size:
+            raise TwinError(
+                "places on the globe, in degrees",
+                found=f"{longitude[off[0]]:g}, {latitude[off[0]]:g} at '{sites.site.values[off[0]]}'",
+                hint="correct the file; for a drawing of SNDlib: geographic=False", where=source,
+            )  # fmt: skip
         if known.any():
             # the mean of directions, so that a network across 180 degree has its middle where it is
             east, north = np.radians(longitude[known]), np.radians(latitude[known])

@@ -237,7 +237,7 @@ def carried(onto: csr_matrix, offered: xr.DataArray, names: np.ndarray) -> xr.Da
 def check_offered(offered: xr.DataArray, ids: np.ndarray) -> None:
     """Refuse demands that are negative or unknown, by the first of them."""
     values = offered.transpose("demand", ...).values
-    bad = np.flatnonzero(~((values >= 0) & np.isfinite(values)).reshape(len(ids), -1).all(axis=1))
+    bad = np.flatnonzero(~((values >= 0) & np.isfinite(values)).all(axis=tuple(range(1, values.ndim))))
     if bad.size:
         worst = float(np.ravel(values[bad[0]])[0])
         raise TwinError(

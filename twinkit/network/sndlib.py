@@ -150,7 +150,7 @@ def _capacity(links: list[Any], worth: float, name: str) -> tuple[np.ndarray, in
     for i, (link, _, _, installed, modules) in enumerate(links):
         if installed < 0 or any(m < 0 for m in modules):
             raise TwinError(
-                "capacities of 0 or more", found=f"{min(installed, *modules):g} at '{link}'",
+                "capacities of 0 or more", found=f"{min([installed, *modules]):g} at '{link}'",
                 hint="correct the file", where=f"{name}: links",
             )  # fmt: skip
         if installed > 0:
@@ -301,7 +301,10 @@ def _of_json(raw: bytes, name: str) -> tuple[list[Any], list[Any], list[Any], di
             )
             for d in whole.get("demands", [])
         ]  # fmt: skip
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as fault:
+    except TwinError:
+        raise
+    except (ValueError, RecursionError) as fault:
+        # cut short, no text, or numbers of thousands of digits
         raise TwinError("JSON", found=str(fault), hint="download the file again", where=name) from None
     except (KeyError, TypeError, AttributeError) as fault:
         raise TwinError(
