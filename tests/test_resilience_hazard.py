@@ -104,6 +104,7 @@ def test_a_pressure_that_is_missing_follows_from_the_wind_and_is_told():
         ({"wind": [400.0, 40.0]}, "knots"),
         ({"wind": [40.0, 40.0], "pressure": [950.0, 960.0]}, "hPa"),
         ({"wind": [40.0]}, "2 values"),
+        ({"wind": ["strong", "weak"]}, "wind: expected numbers"),
     ],
 )
 def test_a_track_that_cannot_be_is_refused(columns, word):
@@ -117,6 +118,8 @@ def test_a_track_that_cannot_be_is_refused(columns, word):
         (["2020-05-03T00:00+05:30", "2020-05-03T12:00+05:30"], "without a zone"),
         (["2020-05-03T12", "2020-05-03T00"], "ascend"),
         (["yesterday", "today?"], "times"),
+        (["1600-01-01", "2300-01-01"], "times"),
+        (["1800-01-01", "2200-01-01"], "a storm of at most"),
     ],
 )
 def test_times_of_a_track_are_utc_and_ascend(times, word):
@@ -158,6 +161,10 @@ def test_a_table_without_the_columns_or_no_table_is_refused(tmp_path):
         r.best_track(file, storm="201902")
     with pytest.raises(TwinError, match="no file"):
         r.best_track(tmp_path / "none.csv", storm="201902")
+    for when in ("3rd of May", "2019-13-45", "9999-01-01"):
+        file.write_text(f"DATETIME,CS_ID,LAT,LON,MSWS\n{when},201902,19,85,100\n")
+        with pytest.raises(TwinError, match="times"):
+            r.best_track(file, storm="201902")
 
 
 # ---------------------------------------------------------------- flood, shaking, curves
@@ -230,6 +237,29 @@ def test_a_hazard_of_ones_own_must_be_finite_and_even():
         r.hazard(twin, lambda x, y, time: 0 * x, times=times, kind="wind_gust")
     with pytest.raises(TwinError, match="kind of hazard"):
         r.hazard(twin, lambda x, y, time: 0 * x, times=["2020-01-01"], kind="locusts")
+    for wrong in (np.ones(99), "strong", [[1.0]] * 7):
+        with pytest.raises(TwinError, match="a number for each of 3 assets"):
+            r.hazard(twin, lambda x, y, time, wrong=wrong: wrong, times=["2020-01-01"], kind="wind_gust")
+    with pytest.raises(TwinError, match="a function of x, y and time"):
+        r.hazard(twin, 60.0, times=["2020-01-01"], kind="wind_gust")
+    # what goes wrong inside the user's own function is the user's to see
+    with pytest.raises(ZeroDivisionError):
+        r.hazard(twin, lambda x, y, time: 1 / 0, times=["2020-01-01"], kind="wind_gust")
+
+
+@pytest.mark.parametrize(
+    ("choice", "says"),
+    [
+        ({"members": 2.5}, "a whole number of members"),
+        ({"members": 0}, "a whole number of members"),
+        ({"spread": {"winds": 1.0}}, "did you mean 'wind'"),
+        ({"spread": {"wind": np.nan}}, "spread of wind"),
+        ({"spread": {"radius": -1.0}}, "spread of radius"),
+    ],
+)
+def test_choices_of_a_cyclone_that_are_none(choice, says):
+    with pytest.raises(TwinError, match=says):
+        r.cyclone(coast([0.0, 1e3]), r.track(*NORTHWARD, wind=[50.0, 50.0]), **choice)
 
 
 def test_the_most_central_of_a_star_is_its_middle():

@@ -398,6 +398,9 @@ def test_feeders_in_a_ring_are_refused():
     ("call", "word"),
     [
         (lambda t, h: r.strike(t, h, draws=0, seed=1), "draws"),
+        (lambda t, h: r.strike(t, h, draws=2.5, seed=1), "a whole number of draws"),
+        (lambda t, h: r.strike(t, h, draws=10**9, seed=1), "a part in a hundred"),
+        (lambda t, h: r.strike(t, h, draws=3, seed=1, chunk=0), "chunk"),
         (lambda t, h: r.strike(t, h, draws=3, seed=-1), "seed"),
         (lambda t, h: r.strike(t, h.assign(failure=h.failure * 9), draws=3, seed=1), "no unit|0 to 1"),
         (lambda t, h: r.strike(network([(0, 1), (1, 2)], sites=3), h, draws=3, seed=1), "assets"),

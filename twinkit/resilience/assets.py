@@ -34,6 +34,26 @@ ALONG = 3
 """A link is looked at in so many points: both ends and the middle."""
 
 
+def whole(number: Any, least: int, most: int, *, name: str, why: str = "") -> int:
+    """A whole number within its limits.
+
+    Errors
+    ------
+    TwinError
+        None, with `why` as the next thing to try where there are too many.
+    """
+    try:
+        found = float(number)
+    except (TypeError, ValueError):
+        found = np.nan
+    if not (least <= found <= most and found == int(found)) or isinstance(number, str):
+        raise TwinError(
+            f"a whole number of {name} from {least:,} to {most:,}", found=str(number)[:80],
+            hint=why if why and found > most else f"{name}={min(max(least, 20), most)}", where=name,
+        )  # fmt: skip
+    return int(found)
+
+
 def assets(twin: xr.DataTree) -> xr.Dataset:
     """Everything of a twin that can fail: sites, links, and feeders where it has them.
 
@@ -130,6 +150,8 @@ def electrified(twin: xr.DataTree, *, spacing: float = 8_000.0, group: int = 4) 
     within(group, 1, 1000, name="group", unit="1")
     sites = _node(twin, "sites")
     x, y = (_metres(sites, d) for d in ("x", "y"))
+    if not len(x):
+        raise TwinError("a twin with sites", found="none", hint="tk.extend(twin, sites=...)", where="sites")
     column, row = (np.floor((v - v.min()) / spacing).astype(int) for v in (x, y))
     square = np.array([f"f{c}-{r}" for c, r in zip(column, row, strict=True)], dtype=object)
     above = np.array([f"u{c // group}-{r // group}" for c, r in zip(column, row, strict=True)], dtype=object)

@@ -11,7 +11,7 @@ import xarray as xr
 
 from twinkit.contract import contract, whole_seed, within
 from twinkit.error import TwinError, close_to
-from twinkit.resilience.assets import assets
+from twinkit.resilience.assets import assets, whole
 from twinkit.resilience.footprint import clock, footprint
 from twinkit.resilience.wind import KNOT, holland, holland_shape, maximum_wind_radius, pressure_drop
 
@@ -32,6 +32,8 @@ SPREAD = {"radius": 0.448, "shape": 0.226, "wind": 10 * KNOT, "place": 28e3}
 """Standard deviations of what a best track does not know: ln of the radius and Holland's B (Vickery and Wadhera, 2008),
 wind [m/s] and place [m] of an analysis from satellites (Torn and Snyder, 2012; Landsea and Franklin, 2013)."""
 EARTH = 6.371e6
+LONGEST = 100
+"""[day] No cyclone has lived half as long: it is a track of two, or a year mistyped."""
 REACH = 600e3
 """Hours in which the centre is farther than this from every asset are left out."""
 
@@ -73,10 +75,16 @@ def track(
     ('pressure, radius', [55.0, 36.0])
     """
     index = clock(times, where="times")
+    days = (int(index.asi8[-1]) - int(index.asi8[0])) / 86_400e9
+    if days > LONGEST:
+        raise TwinError(
+            f"a storm of at most {LONGEST} days", found=f"{days:.0f}",
+            hint="one storm a track: strike with each, or with also=", where="times",
+        )  # fmt: skip
     columns = {"longitude": longitude, "latitude": latitude, "wind": wind, "pressure": pressure, "radius": radius}
     values: dict[str, np.ndarray] = {}
     for key, column in columns.items():
-        values[key] = np.full(len(index), np.nan) if column is None else np.asarray(column, float)
+        values[key] = np.full(len(index), np.nan) if column is None else _numbers(column, key)
         if values[key].shape != (len(index),):
             raise TwinError(
                 f"{len(index)} values, one a time",
@@ -142,6 +150,13 @@ def track(
     )
 
 
+def _numbers(column: Any, where: str) -> np.ndarray:
+    try:
+        return np.asarray(column, float)
+    except (TypeError, ValueError) as fault:
+        raise TwinError("numbers", found=str(fault)[:80], hint="NaN where there is none", where=where) from None
+
+
 def best_track(path: str | Path, *, storm: str, name: str = "") -> xr.Dataset:
     """One storm of a table of best tracks as IMD's are passed on (DATETIME, CS_ID, LAT, LON, MSWS in knots).
 
@@ -188,8 +203,15 @@ def best_track(path: str | Path, *, storm: str, name: str = "") -> xr.Dataset:
         )
     own = own.drop_duplicates("DATETIME")
     numbers = {c: pd.to_numeric(own[c], errors="coerce").to_numpy(float) for c in ("LAT", "LON", "MSWS")}
-    order = np.argsort(pd.to_datetime(own["DATETIME"]).to_numpy(), kind="stable")
-    times = pd.DatetimeIndex(pd.to_datetime(own["DATETIME"]))[order]
+    try:
+        read = pd.DatetimeIndex(pd.to_datetime(own["DATETIME"]))
+    except ValueError as fault:
+        raise TwinError(
+            "times in the column DATETIME", found=str(fault).splitlines()[0][:80], hint="write them like "
+            "'2019-05-03 03:00:00'", where=file.name,
+        ) from None  # fmt: skip
+    order = np.argsort(read.to_numpy(), kind="stable")
+    times = read[order]
     placed = np.isfinite(numbers["LAT"][order]) & np.isfinite(numbers["LON"][order])
     lat, lon, knots = (numbers[c][order][placed] for c in ("LAT", "LON", "MSWS"))
     return track(times[placed], lon, lat, wind=knots * KNOT, name=name or str(storm))
@@ -315,7 +337,8 @@ def cyclone(
     J. D. Ginger, Guidelines for converting between various wind averaging periods in tropical cyclone conditions,
     WMO/TD 1555, 2010.
     """
-    within(members, 1, 10_000, name="members", unit="1")
+    members = whole(members, 1, 10_000, name="members")
+    _check_spread(spread)
     within(step, 0.05, 24.0, name="step", unit="h")
     within(gust, 0.5, 3.0, name="gust", unit="1")
     _check_track(track)
@@ -324,9 +347,9 @@ def cyclone(
     hours, filled = _hourly(track, step), str(track.attrs.get("filled", ""))
     kept = _near(hours, longitude, latitude)
     rng = np.random.default_rng(np.random.SeedSequence([whole_seed(seed), 1980]))
-    off = rng.standard_normal((int(members), 5)) if members > 1 else np.zeros((1, 5))
-    gusts = np.zeros((int(members), len(kept), made.sizes["asset"]), np.float32)
-    for m in range(int(members)):
+    off = rng.standard_normal((members, 5)) if members > 1 else np.zeros((1, 5))
+    gusts = np.zeros((members, len(kept), made.sizes["asset"]), np.float32)
+    for m in range(members):
         for t, moment in enumerate(_moments(hours, kept, off[m], spread)):
             gusts[m, t] = wind_at(longitude, latitude, moment, factor=gust).max(axis=1)
     name = str(track.attrs.get("name", "")) or "a cyclone"
@@ -356,6 +379,18 @@ def _check_track(storm: Any) -> None:
             hint="tk.resilience.track(times, longitude, latitude, wind=...) or best_track(file, storm=...)",
             where="track",
         )
+
+
+def _check_spread(spread: Mapping[str, float]) -> None:
+    strange = [k for k in spread if k not in SPREAD]
+    if strange:
+        raise TwinError(
+            f"a spread of {', '.join(SPREAD)}", found=f"'{strange[0]}'",
+            hint=f"did you mean {close_to(str(strange[0]), SPREAD)}?" if close_to(str(strange[0]), SPREAD)
+            else "leave it out", where="spread",
+        )  # fmt: skip
+    for name, value in spread.items():
+        within(value, 0.0, 1e6, name=f"spread of {name}", unit={"wind": "m/s", "place": "m"}.get(name, "1"))
 
 
 def _hourly(storm: xr.Dataset, step: float) -> dict[str, Any]:

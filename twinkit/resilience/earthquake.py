@@ -8,7 +8,7 @@ import numpy as np
 
 from twinkit.contract import contract, physics, whole_seed, within
 from twinkit.error import TwinError
-from twinkit.resilience.assets import assets
+from twinkit.resilience.assets import assets, whole
 from twinkit.resilience.cyclone import EARTH, _degrees
 from twinkit.resilience.footprint import clock, footprint
 from twinkit.resilience.fragility import GRAVITY
@@ -176,7 +176,7 @@ def earthquake(
     within(longitude, -180.0, 360.0, name="longitude", unit="degree")
     within(latitude, -90.0, 90.0, name="latitude", unit="degree")
     within(length, 0.0, 1e6, name="length", unit="m")
-    within(members, 1, 10_000, name="members", unit="1")
+    members = whole(members, 1, 10_000, name="members")
     index = clock(np.atleast_1d(np.asarray(time)), where="time")
     made = assets(twin)
     lon, lat = _degrees(twin, made["x"].values, made["y"].values)
@@ -188,8 +188,8 @@ def earthquake(
     far = np.hypot(np.maximum(np.abs(along) - length / 2, 0.0), aside).min(axis=1)
     median = peak_acceleration(np.minimum(far, 200e3), magnitude=magnitude, shear_velocity=shear_velocity, fault=fault)
     rng = np.random.default_rng(np.random.SeedSequence([whole_seed(seed), 2008]))
-    between = rng.standard_normal((int(members), 1)) if members > 1 else np.zeros((1, 1))
-    inside = rng.standard_normal((int(members), len(far))) if members > 1 else np.zeros((1, len(far)))
+    between = rng.standard_normal((members, 1)) if members > 1 else np.zeros((1, 1))
+    inside = rng.standard_normal((members, len(far))) if members > 1 else np.zeros((1, len(far)))
     worst = median * np.exp(BETWEEN * between + INSIDE * inside)
     says = {
         "model": f"shaking by Boore and Atkinson (2008), magnitude {magnitude:g}",

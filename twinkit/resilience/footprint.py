@@ -40,9 +40,11 @@ def clock(times: Any, *, where: str = "time") -> pd.DatetimeIndex:
     try:
         raw = times if isinstance(times, pd.Index) else np.asarray(times)
         written = raw.dtype.kind in "OUST"
-        index = pd.DatetimeIndex(pd.to_datetime(raw, format="ISO8601") if written else pd.to_datetime(raw))
-    except (TypeError, ValueError) as e:
-        raise TwinError("times", found=f"{e}"[:80], hint="write them like '2019-05-03T03:00'", where=where) from None
+        read = pd.to_datetime(raw, format="ISO8601") if written else pd.to_datetime(raw)
+        index = pd.DatetimeIndex(read).as_unit("ns")
+    except (TypeError, ValueError, OverflowError) as e:
+        found = f"{e}".splitlines()[0][:80]
+        raise TwinError("times", found=found, hint="write them like '2019-05-03T03:00'", where=where) from None
     if index.tz is not None:
         raise TwinError(
             "times in UTC without a zone",
@@ -57,7 +59,7 @@ def clock(times: Any, *, where: str = "time") -> pd.DatetimeIndex:
             hint="sort them and drop what comes twice",
             where=where,
         )
-    return index.as_unit("ns").rename("time")
+    return index.rename("time")
 
 
 def check_clock(times: Any, *, where: str = "time") -> float:
@@ -169,7 +171,12 @@ def hazard(
     check_clock(index, where="times")
     made = assets(twin)
     x, y = made["x"].to_numpy(), made["y"].to_numpy()
-    worst = np.stack([np.max(np.broadcast_to(np.asarray(intensity(x, y, t), float), x.shape), axis=1) for t in index])
+    if not callable(intensity):
+        raise TwinError(
+            "a function of x, y and time", found=f"a {type(intensity).__name__}",
+            hint="lambda x, y, time: 30.0 + 0.0 * x", where="intensity",
+        )  # fmt: skip
+    worst = np.stack([_worst(intensity(x, y, t), x.shape) for t in index])
     if not np.isfinite(worst).all():
         raise TwinError(
             "an intensity at every asset",
@@ -179,3 +186,15 @@ def hazard(
         )
     says = {"model": f"{kind} from {getattr(intensity, '__name__', 'a function')}"}
     return footprint(kind, worst[None], made, index, table=fragility, says=says)
+
+
+def _worst(given: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """What a function of the user's gave for one time, the worst along each asset."""
+    try:
+        return np.asarray(np.max(np.broadcast_to(np.asarray(given, float), shape), axis=1))
+    except (TypeError, ValueError):
+        raise TwinError(
+            f"a number for each of {shape[0]} assets by {shape[1]} points, or one for all",
+            found=f"{np.shape(given)}" if np.ndim(given) else repr(given)[:80],
+            hint="return an array of the shape of x", where="intensity",
+        ) from None  # fmt: skip

@@ -13,9 +13,9 @@ import numba
 import numpy as np
 import xarray as xr
 
-from twinkit.contract import contract, whole_seed, within
+from twinkit.contract import contract, whole_seed
 from twinkit.error import TwinError
-from twinkit.resilience.assets import keys
+from twinkit.resilience.assets import keys, whole
 from twinkit.resilience.footprint import HOUR, check_clock
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ __all__ = ["CHUNK", "checked_hazard", "luck", "strike", "uniform"]
 
 CHUNK = 250
 """Draws in a chunk."""
+
+MOST = 10_000_000
+"""Draws at most: their numbers and the chunks' names alone fill a memory beyond."""
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -147,13 +150,14 @@ def strike(
     """
     import dask.array as da
 
-    within(draws, 1, 1e9, name="draws", unit="1")
-    within(chunk, 1, 1e6, name="chunk", unit="draws")
+    enough = "ten thousand draws know a mean to a part in a hundred, a million to one in a thousand"
+    draws = whole(draws, 1, MOST, name="draws", why=enough)
+    chunk = whole(chunk, 1, 1_000_000, name="chunk")
     number = np.uint64(whole_seed(seed))
     hazards = [hazard, *also]
     names = _of_twin(twin, hazards)
     start = min(h["time"].values[0] for h in hazards)
-    count = da.arange(int(draws), chunks=int(min(chunk, draws)), dtype=np.int64)
+    count = da.arange(draws, chunks=min(chunk, draws), dtype=np.int64)
     out: Any = None
     for place, h in enumerate(hazards):
         chance = checked_hazard(h)
@@ -175,11 +179,11 @@ def strike(
         )
         out = felled if out is None else da.fmin(out, felled)
     coords: dict[str, Any] = {str(k): v for k, v in hazard.coords.items() if v.dims == ("asset",)}
-    coords |= {"draw": np.arange(int(draws)), "start": start}
+    coords |= {"draw": np.arange(draws), "start": start}
     said = "; ".join(dict.fromkeys(str(h["failure"].attrs.get("provenance", "modelled: a hazard")) for h in hazards))
     attrs = {
         "provenance": said,
-        "method": f"{int(draws)} draws, seed {int(number)}, members taken in turn, common luck for every plan",
+        "method": f"{draws} draws, seed {int(number)}, members taken in turn, common luck for every plan",
         "assumptions": "given the member, assets fail independently of each other",
     }
     result = xr.Dataset({"fails_at": (("draw", "asset"), out, attrs)}, coords)

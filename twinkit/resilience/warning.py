@@ -50,7 +50,9 @@ def inside(surface: xr.Dataset, polygon: Any, *, crs: str = "") -> xr.DataArray:
     if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3 or not np.isfinite(corners).all():
         raise TwinError(
             "a polygon of three corners or more, each (longitude, latitude)",
-            found=f"shape {np.shape(polygon)}",
+            found="a corner that is not a number"
+            if len(corners) > 2 and corners.shape[1] == 2
+            else f"shape {np.shape(polygon)}",
             hint="[(85.6, 19.7), (86.0, 19.7), (86.0, 20.1)]",
             where="polygon",
         )
