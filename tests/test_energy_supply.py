@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from twinkit import TwinError, energy, stamp
+from twinkit import TwinError, energy, extend, stamp
 from twinkit.energy import supply
 
 BATTERY = {"charging": 0.94, "discharging": 0.91, "standing_loss": 0.002}
@@ -236,6 +236,28 @@ def test_an_outage_that_ends_before_it_starts():
         energy.up_share(hours, start=["2026-03-02T05"], end=["2026-03-02T04"])
     with pytest.raises(TwinError, match="without a zone"):
         energy.up_share(pd.DatetimeIndex(hours, tz="Asia/Kolkata"), start=[], end=[])
+    with pytest.raises(TwinError, match="without a zone"):
+        energy.up_share(hours, start=["2026-03-02T05:00+05:30"], end=["2026-03-02T06:00+05:30"])
+    with pytest.raises(TwinError, match="times in UTC"):
+        energy.up_share(hours, start=["noon"], end=["night"])
+
+
+def test_a_site_off_the_grid_has_none_and_an_unknown_hour_no_size(small_twin):
+    base = small_twin()
+    names = base["sites"].site.values
+    words = np.resize(
+        np.array(["off-grid solar and battery", "grid and battery", "diesel, no grid"], dtype=object), len(names)
+    )
+    twin = extend(base, sites=xr.DataArray(words, {"site": names}, "site", name="power_source"))
+    times = np.arange("2026-03-02T00", "2026-03-02T03", dtype="datetime64[h]").astype("datetime64[ns]")
+    drawn = stamp(
+        xr.DataArray(np.full((3, len(names)), 900.0), {"time": times, "site": names}, ("time", "site")), "power"
+    )
+    sizes = {"battery_hours": 6, "solar_ratio": 4, "reserve": 2}
+    has = energy.equipment(drawn, twin, **sizes)
+    np.testing.assert_array_equal(has.grid_power.values > 0, words == "grid and battery")
+    with pytest.raises(TwinError, match="power"):
+        energy.equipment(stamp(drawn.where(drawn.time > times[0]), "power"), twin, **sizes)
 
 
 def test_notices_are_read_on_the_days_that_their_titles_name(testdata):
