@@ -198,6 +198,31 @@ def _rows():
     )
 
 
+def _well(twin):
+    """Health of the sites over a fortnight, and their remaining life."""
+    made = importlib.import_module("twinkit.telemetry.generate")
+    said = made.generate(twin, start="2026-03-02", days=14, seed=1)
+    return importlib.import_module("twinkit.telemetry").health(extend(twin, telemetry=said))
+
+
+def _lives(twin):
+    names = twin["sites"].site.values
+    values = np.array([[1.0], [4.0], [20.0]]) * np.arange(1, len(names) + 1)
+    where = {"quantile": [0.1, 0.5, 0.9], "site": names}
+    return stamp(xr.DataArray(values, where, ("quantile", "site")), "remaining_life")
+
+
+PLAN = {"base": "s0", "days": 7, "crews": 1, "failure_cost": 2000.0, "visit_cost": 100.0, "travel_cost": 0.5}
+PLAN |= {"speed": 30.0, "visit_hours": 2.0, "shift": 12.0}
+
+
+def _alarmed(twin):
+    """Chains of alarms over the ring."""
+    made = importlib.import_module("twinkit.maintain").chains(_meshed(twin), kinds=4, days=4.0, seed=1)
+    made = made.drop_vars(["true_root", "true_effect", "cause", "kind"])
+    return made.assign({n: stamp(made[n], n) for n in made.data_vars})
+
+
 def _squared():
     """Four sites in a ring with one demand, and its routes."""
     network = importlib.import_module("twinkit.network")
@@ -233,6 +258,9 @@ EXAMPLES = {
     "twinkit.mobility.fit.fit_gravity": lambda twin: ((twin, _gone(twin)), {}),
     "twinkit.mobility.flow.flows": lambda twin: ((twin,), {"model": _by_distance}),
     # mobility end
+    "twinkit.maintain.alarms.root_cause": lambda twin: ((_meshed(twin), _alarmed(twin)), {"reach": 1}),
+    "twinkit.maintain.life.remaining_life": lambda twin: ((_well(twin),), {"quantile": [0.1, 0.5, 0.9]}),
+    "twinkit.maintain.schedule.schedule": lambda twin: ((twin, _lives(twin)), PLAN),
     "twinkit.network.cut.weak_links": lambda twin: ((_meshed(twin),), {"people": _people_near(twin), "core": ["s0"]}),
     "twinkit.network.cut.weak_sites": lambda twin: ((_meshed(twin),), {"people": _people_near(twin), "core": ["s0"]}),
     "twinkit.network.delay.delay": lambda _: (_squared(), {"packet_sizes": {300: 1, 1500: 1}, "speed": 2e8}),
