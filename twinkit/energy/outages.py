@@ -46,7 +46,7 @@ def up_share(times: Any, *, start: Any, end: Any) -> np.ndarray:
     array([1. , 0.5, 0. , 0.5, 1. ])
     """
     found = index(times).to_numpy()
-    begin, finish = (np.asarray(a, "datetime64[ns]") for a in (start, end))
+    begin, finish = (_instants(a) for a in (start, end))
     if begin.shape != finish.shape or np.isnat(begin).any() or np.isnat(finish).any() or (finish < begin).any():
         raise TwinError(
             "outages that start and then end",
@@ -125,8 +125,10 @@ def grid_outages(
     root = whole_seed(seed)
     sites = twin.children["sites"].to_dataset(inherit=False)[["x", "y"]].compute()
     squares = np.floor(np.stack([sites[d].to_numpy() for d in ("x", "y")]) / feeder)
-    if not np.isfinite(squares).all():
-        raise TwinError("sites with a place", found="an unknown one", hint="tk.validate(twin)", where="sites/x")
+    if not (np.abs(squares) < 1e15).all():
+        raise TwinError(
+            "sites with a place", found="one unknown or beyond the earth", hint="tk.validate(twin)", where="sites/x"
+        )
     step = (found[1] - found[0]).total_seconds()
     length = step * len(found)
     shares: dict[tuple[int, int], np.ndarray] = {}
@@ -226,6 +228,25 @@ def notices(file: Any, *, hours: float) -> xr.Dataset:
             "swapped": int((swapped & good).sum()),
         },
     )
+
+
+def _instants(times: Any) -> np.ndarray:
+    """Instants in UTC, without a zone, in any order."""
+    try:
+        raw = times if isinstance(times, pd.Index) else np.asarray(times)
+        # a text may carry a zone, which NumPy would drop with a warning
+        index = pd.DatetimeIndex(pd.to_datetime(raw, format="ISO8601") if raw.dtype.kind in "OUST" else raw)
+        if index.tz is None:
+            return index.as_unit("ns").to_numpy()
+    except (TypeError, ValueError) as fault:
+        found = str(fault).splitlines()[0][:80]
+        raise TwinError(
+            "times in UTC", found=found, hint="write them like '2026-03-02T03:30'", where="outages"
+        ) from None
+    raise TwinError(
+        "times in UTC, without a zone", found=f"times in {index.tz}",
+        hint="times.tz_convert('UTC').tz_localize(None)", where="outages",
+    )  # fmt: skip
 
 
 def _named(file: Any) -> str:

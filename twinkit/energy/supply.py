@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -76,16 +77,18 @@ def equipment(
     within(reserve, 1.0, 100.0, name="reserve", unit="1")
     sites = twin.children["sites"].to_dataset(inherit=False)
     _same_sites(power, sites["site"], "power")
-    mean, most = power.mean("time"), power.max("time")
+    # an hour that is unknown makes the size unknown: it is refused below
+    mean, most = (getattr(power, how)("time", skipna=False) for how in ("mean", "max"))
     joined = xr.Dataset({"mean": mean, "most": most, "source": sites["power_source"].reset_coords(drop=True)}).compute()
-    words = [str(s).lower() for s in joined["source"].values]
+    # "off-grid solar" names the grid that it has not
+    words = [re.sub(r"\b(off|no|without)[ -]*grid\b", "", str(s).lower()) for s in joined["source"].values]
     has = {w: np.array([w in s for s in words]) for w in ("grid", "solar", "diesel", "battery")}
     none = ~np.any(list(has.values()), axis=0)
     if none.any():
         at = int(np.flatnonzero(none)[0])
         raise TwinError(
             "a power source that names grid, solar, diesel or battery",
-            found=f"'{words[at]}' at site '{sites['site'].values[at]}'",
+            found=f"'{joined['source'].values[at]}' at site '{sites['site'].values[at]}'",
             hint="write it like 'grid and battery'",
             where="sites/power_source",
         )
