@@ -230,3 +230,13 @@ def test_many_sources_are_as_good_as_the_most_that_are_followed():
 def test_every_word_of_delay_is_given_by_both_roads():
     told = contract.explain("delay")
     assert set(told.given_by) >= {"twinkit.network.delay.delay", "twinkit.network.delay.packet_delay"}
+
+
+def test_a_finite_queue_far_beyond_full_loses_all_but_what_it_serves():
+    load = np.array([50.0, 299.0, 301.0, 1e4, 1e308])
+    lost, waiting = queueing.embedded(load, places=10, sizes=(300, 1500), weights=(1, 1))
+    np.testing.assert_allclose(lost, 1 - 1 / np.minimum(load, 1e9), rtol=1e-9)
+    # who gets in finds nine others, one of them in service: waiting grows to its limit and leaps nowhere
+    assert (np.diff(waiting) > 0).all()
+    assert abs(waiting[2] - waiting[1]) < 1e-3
+    assert waiting[-1] == pytest.approx(9.0, abs=1e-6)

@@ -31,6 +31,9 @@ __all__ = [
     "waiting_mmc",
 ]
 
+SATURATED = 300.0
+"""Load beyond which a finite queue is as good as always full: it is left empty with a chance of exp(-300)."""
+
 MOST_SERVERS = 1_000_000
 """Erlang's recursion takes one pass over the data for each server."""
 
@@ -667,8 +670,8 @@ def embedded(load: Any, *, places: int, sizes: Any, weights: Any) -> tuple[np.nd
     share = share / share.sum()
     # beyond a billion nothing gets through that could be told from nothing
     flat = np.clip(np.atleast_1d(np.asarray(load, float)).ravel(), 1e-12, 1e9)
-    # arrivals in a service of each size
-    mean = flat[:, None] * size / np.dot(size, share)
+    # arrivals in a service of each size; from some hundreds on a queue is never empty, and exp(-mean) is none
+    mean = np.minimum(flat, SATURATED)[:, None] * size / np.dot(size, share)
     levels = np.arange(count + 1)
     none = (share * np.exp(-mean)).sum(1)
     more = np.einsum("s,gsk->gk", share, gammainc(levels + 1.0, mean[..., None]))
