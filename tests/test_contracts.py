@@ -188,16 +188,6 @@ def _wooded(twin):
     return file
 
 
-def _rows():
-    """Features of cells before, and now that they have grown."""
-    before = np.random.default_rng(1).uniform(0, 0.5, 60)
-    cells = {"cell": [f"c{i}" for i in range(60)]}
-    return tuple(
-        xr.Dataset({"load": stamp(xr.DataArray(v, cells, ("cell",)), "load"), "height": ("cell", np.full(60, 30.0))})
-        for v in (before, before + 0.4)
-    )
-
-
 def _well(twin):
     """Health of the sites over a fortnight, and their remaining life."""
     made = importlib.import_module("twinkit.telemetry.generate")
@@ -279,11 +269,6 @@ EXAMPLES = {
     "twinkit.network.traffic.backhauled": lambda twin: ((twin, _people_near(twin)), {"core": "s0"}),
     "twinkit.network.traffic.catchment": lambda twin: ((twin,), {}),
     "twinkit.network.traffic.gravity": lambda twin: ((twin, _people_near(twin)), {"total": 1e9, "exponent": 1.0}),
-    "twinkit.learn.drift.drift": lambda _: (_rows(), {}),
-    "twinkit.learn.explain.importance": lambda _: (
-        (_rows()[0], _rows()[0].load.values),
-        {"model": lambda frame: 2 * frame["load"].to_numpy(), "draws": 3, "seed": 1},
-    ),
     "twinkit.participate.weight.wished": lambda twin: ((_pins(twin), twin["surface/people"]), {"square": 1000.0}),
     # energy begin
     "twinkit.energy.cell.energy_used": lambda twin: ((_drawn(twin),), {}),

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from twinkit.contract import contract
+from twinkit.contract import stamp
 from twinkit.error import TwinError
 from twinkit.learn.features import table
 
@@ -28,7 +28,6 @@ class DomainWarning(UserWarning):
     """A prediction was asked for far outside of what the model has learned from."""
 
 
-@contract(gives=["drift"], computes=True)
 def drift(before: Any, now: Any, *, alarm: float = 0.01) -> xr.DataArray:
     r"""How far each feature's distribution has moved: the largest distance between the two distribution functions.
 
@@ -84,12 +83,14 @@ def drift(before: Any, now: Any, *, alarm: float = 0.01) -> xr.DataArray:
     distance = np.array([_distance(first[c], second[c]) for c in first])
     rank = np.argsort(-distance, kind="stable")
     names = np.array(list(map(str, first)), dtype=object)
-    return xr.DataArray(
+    # no stage: features are whatever the reader has, and a stage declares what it reads
+    out = xr.DataArray(
         distance[rank],
         {"feature": names[rank], "drifted": ("feature", distance[rank] > limit)},
         ("feature",),
         attrs={"provenance": f"modelled: {n} rows before against {m} now; more than chance above {limit:.3f}"},
     )
+    return stamp(out, "drift", given_by="twinkit.learn.drift")
 
 
 @dataclass(frozen=True)

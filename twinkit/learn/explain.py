@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import xarray as xr
 
-from twinkit.contract import contract, whole_seed
+from twinkit.contract import stamp, whole_seed
 from twinkit.error import TwinError
 from twinkit.learn.features import table
 from twinkit.learn.score import rmse
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["importance", "partial_dependence"]
 
 
-@contract(gives=["importance"], computes=True)
 def importance(
     features: Any,
     target: Any,
@@ -114,12 +113,14 @@ def importance(
     values = np.quantile(worse, level, axis=1).T
     rank = np.argsort(-np.median(worse, axis=1), kind="stable")
     labels = np.array([" + ".join(map(str, s)) for s in sets], dtype=object)
-    return xr.DataArray(
+    # no stage: features are whatever the reader has, and a stage declares what it reads
+    out = xr.DataArray(
         values[rank],
         {"feature": labels[rank], "quantile": level},
         ("feature", "quantile"),
         attrs={"provenance": f"modelled: {draws} permutations of {len(frame)} rows, score {base:.4g} unpermuted"},
     )
+    return stamp(out, "importance", given_by="twinkit.learn.importance")
 
 
 def partial_dependence(
