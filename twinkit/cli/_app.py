@@ -591,6 +591,45 @@ def replay(
     )
 
 
+@command
+def participate(
+    store: Annotated[Path, typer.Argument(help="The region's twin: its places name the map.", show_default=False)],
+    register: Annotated[
+        str | None,
+        typer.Option(help="File, or postgresql://user@host/name; left out, STORE.pins.db.", show_default=False),
+    ] = None,
+    official: Annotated[
+        str | None,
+        typer.Option(
+            help="NAME:ROLE, with role viewer, moderator, planner or administrator; asks for a password and ends.",
+            show_default=False,
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for a local network.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port.", min=1, max=65535)] = 8080,
+    prefix: Annotated[str, typer.Option(help="Path under which a proxy serves the pages, e.g. /pins.")] = "",
+    path_loss: Annotated[str, typer.Option(help="Dotted path of the model of a study.")] = "twinkit.radio.rma",
+    secure: Annotated[bool, typer.Option(help="A proxy in front speaks TLS: cookies over TLS alone.")] = False,
+    fewest: Annotated[int, typer.Option(help="Pins from which on a square is shown.", min=1)] = 5,
+    square: Annotated[float, typer.Option(help="Side of the squares [m].")] = 1000.0,
+    moderated: Annotated[bool, typer.Option(help="Pins wait for a moderator.")] = True,
+) -> None:
+    """Serve the citizens' pages: pins on a map, proposals and what became of them; no script, no names.
+
+    twinkit participate out/shimla.twin --official Asha:administrator
+    twinkit participate out/shimla.twin
+    """
+    from twinkit.cli import _participate
+
+    if official is not None:
+        _participate.appointed(store, register, official)
+        return
+    _participate.serve(
+        store, register=register, host=host, port=port, prefix=prefix, path_loss=path_loss, secure=secure,
+        fewest=fewest, square=square, moderated=moderated,
+    )  # fmt: skip
+
+
 @app.command(context_settings={"ignore_unknown_options": True}, add_help_option=False, no_args_is_help=False)
 def lesson() -> None:
     """Lessons: write, test, build, translate, hand out, collect (twinkit lesson --help)."""

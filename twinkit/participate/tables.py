@@ -19,11 +19,25 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-__all__ = ["FLAGS", "STATES", "SUBJECTS", "event", "metadata", "pin", "receipt", "setting", "support", "visit"]
+__all__ = [
+    "FLAGS",
+    "ROLES",
+    "STATES",
+    "SUBJECTS",
+    "event",
+    "metadata",
+    "official",
+    "pin",
+    "receipt",
+    "setting",
+    "support",
+    "visit",
+]
 
 SUBJECTS = ("no signal", "slow", "proposal", "worry")
 STATES = ("waiting", "hidden", "received", "studied", "accepted", "rejected")
 """waiting: for a moderator · hidden: by one · received · studied, with figures · accepted or rejected, with reasons."""
+ROLES = ("viewer", "moderator", "planner", "administrator")
 FLAGS = ("", "repeated", "flood", "imported")
 
 metadata = MetaData(
@@ -100,3 +114,12 @@ visit = Table(
     Column("at", DateTime, nullable=False),
 )
 Index("ix_visit_source", visit.c.source, visit.c.at)
+# Who may do what; of a password only what scrypt makes of it.
+official = Table(
+    "official",
+    metadata,
+    Column("name", String(80), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("secret", Text, nullable=False),
+    CheckConstraint(_one_of("role", ROLES), name="role"),
+)

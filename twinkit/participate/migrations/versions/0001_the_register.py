@@ -1,4 +1,4 @@
-"""The register as it began: settings, pins, receipts, supports, events, visits."""
+"""The register as it began: settings, pins, receipts, supports, events, visits, officials."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,6 +11,7 @@ depends_on = None
 SUBJECTS = "subject IN ('no signal', 'slow', 'proposal', 'worry')"
 STATES = "state IN ('waiting', 'hidden', 'received', 'studied', 'accepted', 'rejected')"
 FLAGS = "flag IN ('', 'repeated', 'flood', 'imported')"
+ROLES = "role IN ('viewer', 'moderator', 'planner', 'administrator')"
 
 
 def upgrade() -> None:
@@ -79,9 +80,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_visit"),
     )
     op.create_index("ix_visit_source", "visit", ["source", "at"])
+    op.create_table(
+        "official",
+        sa.Column("name", sa.String(80), nullable=False),
+        sa.Column("role", sa.String(16), nullable=False),
+        sa.Column("secret", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_official"),
+        sa.CheckConstraint(ROLES, name=op.f("ck_official_role")),
+    )
 
 
 def downgrade() -> None:
     """Take the tables away, with all that is in them."""
-    for name in ("visit", "event", "support", "receipt", "pin", "setting"):
+    for name in ("official", "visit", "event", "support", "receipt", "pin", "setting"):
         op.drop_table(name)

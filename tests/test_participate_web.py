@@ -1,0 +1,458 @@
+"""The citizens' pages: by HTTP as an attacker would ask, and in a real browser by hand and keyboard."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from twinkit import TwinError, assemble, store
+from twinkit.participate import register
+from twinkit.participate.officials import appoint, dismiss
+from twinkit.participate.web import HEADERS, LARGEST, _phrases, site
+from twinkit.vocabulary import LANGUAGES
+
+
+def far(distance, *, frequency):
+    """A student's model."""
+    return 20 * np.log10(distance) + 20 * np.log10(frequency) - 147.55
+
+
+@pytest.fixture
+def twin():
+    axis = np.arange(80) * 250.0 + 125.0
+    like = {"y": 3440e3 + axis, "x": 700e3 + axis}
+    layer = {"provenance": "modelled: evenly"}
+    people = xr.DataArray(np.ones((80, 80), "f4"), like, ("y", "x"), attrs=layer)
+    ground = xr.DataArray(np.zeros((80, 80), "f4"), like, ("y", "x"), attrs=layer)
+    places = xr.Dataset(
+        {
+            "x": ("place", [704.5e3, 712e3]), "y": ("place", [3444.5e3, 3455e3]),
+            "population": ("place", [900.0, 40.0]), "name": ("place", np.array(["Rāmpur", "Theog <b>"], object)),
+        },
+        {"place": np.array(["1", "2"], object)},
+    )  # fmt: skip
+    sites = xr.Dataset(
+        {"x": ("site", [719e3]), "y": ("site", [3459e3]), "height": ("site", [30.0])},
+        {"site": np.array(["s0"], object)},
+    )
+    cells = xr.Dataset(
+        {
+            "site": ("cell", np.array(["s0"], object)), "azimuth": ("cell", [0.0]), "downtilt": ("cell", [2.0]),
+            "frequency": ("cell", [8e8]), "bandwidth": ("cell", [1e7]), "transmit_power": ("cell", [-20.0]),
+            "antenna": ("cell", np.array(["omni"], object)),
+        },
+        {"cell": np.array(["s0a"], object)},
+    )  # fmt: skip
+    surface = xr.Dataset({"people": people, "ground_height": ground})
+    nodes = {"surface": surface, "places": places, "sites": sites, "cells": cells}
+    return assemble(nodes, title="a valley", crs="EPSG:32643", place="IN:Valley")
+
+
+@pytest.fixture
+def pins(twin, tmp_path):
+    with register(tmp_path / "pins.db", twin=twin, fewest=2, hourly=50, moderated=False) as made:
+        yield made
+
+
+@pytest.fixture
+def app(pins, twin):
+    return site(pins, twin)
+
+
+@contextlib.contextmanager
+def served(app):
+    """The application on loopback, by the real server; gives its address."""
+    import uvicorn
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="critical"))
+    run = threading.Thread(target=server.run)
+    run.start()
+    while not server.started:
+        time.sleep(0.02)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        run.join()
+
+
+@contextlib.contextmanager
+def asked(app):
+    """A client of the application, which knows it under another name, as behind a proxy."""
+    import httpx
+
+    with (
+        served(app) as address,
+        httpx.Client(base_url=address, headers={"host": "twin.example"}, follow_redirects=True, timeout=60) as made,
+    ):
+        yield made
+
+
+@pytest.fixture
+def client(app):
+    with asked(app) as made:
+        yield made
+
+
+def token(page):
+    return re.search(r'name="token" value="([0-9a-f]{64})"', page.text)[1]
+
+
+def put(client, words="None at the school", subject="no signal", square="4,4", form_for=None, **changes):
+    page = client.get("/pin", params={"square": form_for or square})
+    key = re.search(r'name="key" value="([0-9a-f]+)"', page.text)[1]
+    form = {"token": token(page), "key": key, "square": square, "subject": subject, "words": words} | changes
+    return client.post("/pin", data=form), form
+
+
+def code_of(page):
+    return re.search(r'class="code">([a-z2-7]{24})<', page.text)[1]
+
+
+# ---------------------------------------------------------------- a citizen
+
+
+def test_a_pin_goes_in_is_followed_and_taken_back(client):
+    answer, _ = put(client)
+    assert answer.status_code == 200
+    page = client.get("/follow")
+    seen = client.post("/follow", data={"token": token(page), "code": code_of(answer)})
+    assert "None at the school" in seen.text
+    gone = client.post("/withdraw", data={"token": token(seen), "code": code_of(answer)})
+    assert gone.status_code == 200
+    assert "are deleted" in gone.text
+    again = client.post("/follow", data={"token": token(page), "code": code_of(answer)})
+    assert again.status_code == 422
+
+
+def test_a_form_sent_twice_is_one_pin(client, pins):
+    first, form = put(client)
+    second = client.post("/pin", data=form)
+    assert code_of(first) == code_of(second)
+    assert int(pins.squares(fewest=1).pins.sum()) == 1
+
+
+def test_the_map_shows_squares_with_enough_pins_and_nothing_finer(client):
+    put(client, "one")
+    assert 'class="pins"' not in client.get("/").text
+    put(client, "two", "slow")
+    page = client.get("/", params={"near": "rāmp"})
+    assert page.text.count('class="pins"') == 1
+    assert "square 4,4: 2 pins" in page.text
+    assert "No place of that name" in client.get("/", params={"near": "nowhere"}).text
+
+
+def test_supports_and_proposals(client, pins):
+    put(client, "A mast, please", "proposal")
+    number = pins.proposals()[0].id
+    page = client.get("/proposals")
+    for _ in range(2):
+        answer = client.post("/support", data={"token": token(page), "pin": number})
+        assert "1 support it" in answer.text
+    assert client.post("/support", data={"token": token(page), "pin": "x"}).status_code == 422
+
+
+def test_pages_are_small_and_load_nothing_foreign(client):
+    for i in range(30):
+        put(client, f"A proposal, number {i}: " + "words " * 80, "proposal", f"{i % 10},{i % 7}")
+    for path in (
+        "/",
+        "/?near=R",
+        "/proposals",
+        "/changed",
+        "/follow",
+        "/desk",
+        "/pin?square=1,1",
+        "/style.css",
+        "/none",
+    ):
+        page = client.get(path)
+        assert len(page.content) < 100_000, path
+        assert not re.search(r'(src|href|action)="(https?:)?//', page.text), path
+        assert "<script" not in page.text
+        for name, value in HEADERS.items():
+            assert page.headers[name] == value or path == "/style.css", (path, name)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_has_every_page(client, language):
+    page = client.get("/", params={"language": language})
+    assert f'lang="{language}"' in page.text
+    assert ('dir="rtl"' in page.text) == (language == "fa")
+    assert f"twinkit-language={language}" in page.headers["set-cookie"]
+    assert _phrases()["lead"][language][:12] in client.get("/").text  # the cookie keeps it
+
+
+def test_phrases_are_whole():
+    import string
+
+    for key, row in _phrases().items():
+        parts = {language: {p for _, p, _, _ in string.Formatter().parse(row[language]) if p} for language in LANGUAGES}
+        assert all(row[language] for language in LANGUAGES), key
+        assert len({frozenset(p) for p in parts.values()}) == 1, key
+
+
+# ---------------------------------------------------------------- an attacker
+
+
+@pytest.mark.parametrize("field", ["words", "subject", "square", "key", "token"])
+def test_script_in_any_field_is_text_or_refused(client, field):
+    evil = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
+    answer, _ = put(client, **({"subject": "proposal"} | {field: evil}), form_for="1,1")
+    for page in (answer, client.get("/proposals"), client.get("/"), client.get("/", params={"near": evil})):
+        assert "<script" not in page.text
+        assert "<img" not in page.text
+    assert (answer.status_code == 200) == (field in ("words", "key"))
+
+
+def test_a_place_name_is_no_html_either(client):
+    assert "Theog &lt;b&gt;" in client.get("/", params={"near": "Theog"}).text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"origin": "http://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}, {"host": "evil.example"}],
+)
+def test_a_form_sent_from_elsewhere_is_refused(client, pins, headers):
+    page = client.get("/pin", params={"square": "1,1"})
+    form = {"token": token(page), "key": "k", "square": "1,1", "subject": "slow", "words": "w"}
+    held = {"origin": "http://twin.example"} | headers
+    assert client.post("/pin", data=form, headers=held).status_code == 403
+    assert client.post("/pin", data=form, headers={"origin": "http://twin.example"}).status_code == 200
+    assert int(pins.squares(fewest=1).pins.sum()) == 1
+
+
+def test_another_browsers_token_does_not_fit(client, app):
+    stolen = token(client.get("/pin", params={"square": "1,1"}))
+    with asked(app) as other:
+        other.get("/")
+        form = {"token": stolen, "key": "k", "square": "1,1", "subject": "slow", "words": "w"}
+        assert other.post("/pin", data=form).status_code == 403
+
+
+@pytest.mark.parametrize("square", ["99,1", "-1,0", "1", "1,1,1", "٣,٤", "1e3,1", "", "999999999999999999,1"])
+def test_squares_outside_the_region_are_refused(client, square):
+    assert client.get("/pin", params={"square": square}).status_code == 422
+    assert put(client, key="k", square="1,1")[0].status_code == 200
+    page = client.get("/follow")
+    form = {"token": token(page), "key": "k2", "square": square, "subject": "slow", "words": "w"}
+    assert client.post("/pin", data=form).status_code == 422
+
+
+def test_large_bodies_end_early(client, pins):
+    page = client.get("/pin", params={"square": "1,1"})
+    form = {"token": token(page), "key": "k", "square": "1,1", "subject": "slow"}
+    assert client.post("/pin", data=form | {"words": "x" * 10_000_000}).status_code == 413
+    said = f"token={form['token']}&words=".encode()
+
+    def pieces():
+        yield said
+        for _ in range(40):
+            yield b"x" * (LARGEST // 20)
+
+    typed = {"content-type": "application/x-www-form-urlencoded"}
+    assert client.post("/pin", content=pieces(), headers=typed).status_code == 413
+    assert client.post("/pin", data=form | {"words": "x" * 700}).status_code == 422
+    assert client.post("/pin", data=form, files={"words": b"a file"}).status_code == 403
+    assert int(pins.squares(fewest=1).pins.sum()) == 0
+
+
+def test_a_flood_from_one_source_is_stopped(twin, tmp_path):
+    with (
+        register(tmp_path / "few.db", twin=twin, hourly=3, moderated=False) as few,
+        asked(site(few, twin)) as client,
+    ):
+        codes = [put(client, f"pin {i}")[0].status_code for i in range(5)]
+        assert codes == [200, 200, 200, 422, 422]
+        client.cookies.clear()  # another browser on the same line
+        assert put(client, "pin 9")[0].status_code == 422
+
+
+def test_a_register_that_vanishes_is_said_plainly(client, pins, tmp_path):
+    page = client.get("/pin", params={"square": "1,1"})
+    pins.close()
+    for path in tmp_path.glob("pins.db*"):
+        path.unlink()
+    (tmp_path / "pins.db").write_bytes(b"not a database" * 100)
+    form = {"token": token(page), "key": "k", "square": "1,1", "subject": "slow", "words": "w"}
+    answer = client.post("/pin", data=form)
+    assert answer.status_code == 503
+    assert "was not kept" in answer.text
+    assert "Traceback" not in answer.text
+    assert str(tmp_path) not in answer.text
+
+
+# ---------------------------------------------------------------- officials
+
+
+def signed_in(client, pins, name, role):
+    appoint(pins, name, role, password="three odd words")
+    page = client.get("/desk")
+    return client.post("/sign-in", data={"token": token(page), "name": name, "password": "three odd words"})
+
+
+def test_each_role_does_its_own_and_no_more(client, pins):
+    put(client, "A mast, please", "proposal")
+    number = pins.proposals()[0].id
+    deeds = {"hide": {"reason": "no"}, "studied": {"figures": "people gained = 1,200"}}
+    may = {"viewer": set(), "moderator": {"hide"}, "planner": {"studied"}, "administrator": {"hide", "studied"}}
+    for role, allowed in may.items():
+        page = signed_in(client, pins, role.title(), role)
+        for deed in ("hide", "studied"):
+            answer = client.post(f"/desk/{number}", data={"token": token(page), "act": deed} | deeds[deed])
+            assert (answer.status_code == 403) == (deed not in allowed), (role, deed)
+            if deed == "hide" and deed in allowed:
+                client.post(f"/desk/{number}", data={"token": token(page), "act": "show"})
+        client.post("/sign-out", data={"token": token(page)})
+    assert client.post(f"/desk/{number}", data={"token": token(page), "act": "hide", "reason": "x"}).status_code == 403
+
+
+def test_a_forged_or_stale_pass_opens_nothing(client, pins):
+    signed_in(client, pins, "Asha", "administrator")
+    held = client.cookies["twinkit-desk"]
+    body, _, signed = held.partition(".")
+    import base64
+
+    raised = base64.urlsafe_b64encode(b"99999999999:Ravi").decode()
+    for forged in (f"{raised}.{signed}", body, f"{body}.{'0' * 64}", "x" * 600, "", "é.é"):
+        client.cookies.set("twinkit-desk", forged.encode("ascii", "ignore").decode(), domain="127.0.0.1")
+        assert "Sign in" in client.get("/desk").text
+    client.cookies.set("twinkit-desk", held, domain="127.0.0.1")
+    assert "Asha (administrator)" in client.get("/desk").text
+    appoint(pins, "Asha", "viewer", password="other odd words")
+    assert "Sign in" in client.get("/desk").text
+
+
+def test_whoever_is_dismissed_is_out_at_once(client, pins):
+    signed_in(client, pins, "Asha", "planner")
+    dismiss(pins, "Asha")
+    assert "Sign in" in client.get("/desk").text
+    with pytest.raises(TwinError, match="the name of an official"):
+        dismiss(pins, "Asha")
+
+
+def test_passwords_cannot_be_tried_for_long(twin, tmp_path):
+    with (
+        register(tmp_path / "few.db", twin=twin, hourly=4) as pins,
+        asked(site(pins, twin)) as client,
+    ):
+        appoint(pins, "Asha", "planner", password="three odd words")
+        page = client.get("/desk")
+        form = {"token": token(page), "name": "Asha", "password": "wrong wrong wrong"}
+        assert [client.post("/sign-in", data=form).status_code for _ in range(5)] == [403, 403, 403, 403, 422]
+        right = client.post("/sign-in", data=form | {"password": "three odd words"})
+        assert right.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("name", "role", "password", "word"),
+    [
+        ("Asha", "king", "three odd words", "one of viewer"),
+        ("", "planner", "three odd words", "a name of"),
+        ("A\x1b", "planner", "three odd words", "a name of"),
+        ("Asha", "planner", "short", "a password of"),
+    ],
+)
+def test_unfit_officials_are_one_message(pins, name, role, password, word):
+    with pytest.raises(TwinError, match=word):
+        appoint(pins, name, role, password=password)
+
+
+def test_a_proposal_becomes_a_branch_with_its_figures(twin, pins, tmp_path):
+    store.save(twin, tmp_path / "v.twin", message="the beginning")
+    with asked(site(pins, twin, store=tmp_path / "v.twin", path_loss=far)) as client:
+        put(client, "A mast, please", "proposal")
+        number = pins.proposals()[0].id
+        page = signed_in(client, pins, "Ravi", "planner")
+        client.post(f"/desk/{number}", data={"token": token(page), "act": "study"})
+        (pin,) = pins.proposals()
+        assert pin.state == "studied"
+        assert pin.happenings[-1].figures["people gained"] > 100
+        branch = store.open(tmp_path / "v.twin", branch=f"proposal-{number}")
+        assert branch["sites"].sizes["site"] == 2
+        assert store.open(tmp_path / "v.twin")["sites"].sizes["site"] == 1
+        client.post(f"/desk/{number}", data={"token": token(page), "act": "accepted", "reason": "cheapest of twelve"})
+        shown = client.get("/changed").text
+        assert "cheapest of twelve" in shown
+        assert "people gained" in shown
+
+
+# ---------------------------------------------------------------- a browser
+
+
+@pytest.fixture
+def address(app):
+    """The pages under a prefix, as a proxy such as Binder's gives one."""
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    with served(Starlette(routes=[Mount("/pins", app)])) as made:
+        yield f"{made}/pins"
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (360, "dark")])
+def test_in_a_browser_without_scripts_by_keyboard_alone(program, address, pins, width, scheme):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
+        context = browser.new_context(
+            viewport={"width": width, "height": 800}, color_scheme=scheme, java_script_enabled=False
+        )
+        page = context.new_page()
+        said = []
+        page.on("console", lambda m: said.append(m.text))
+        page.on("requestfailed", lambda r: said.append(r.url))
+        page.goto(address + "/")
+        page.locator("input[name=near]").focus()
+        page.keyboard.type("Rāmpur")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/?near=*")
+        page.get_by_role("link", name="square 4,4: 0 pins").focus()
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/pin?square=4%2C4")
+        page.locator("input[value=proposal]").focus()
+        page.keyboard.press("Space")
+        page.locator("textarea").focus()
+        page.keyboard.type("A mast on the school")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".code")
+        code = page.inner_text(".code")
+        page.goto(address + "/proposals")
+        page.get_by_role("button", name="Support").focus()
+        page.keyboard.press("Enter")
+        page.wait_for_selector("text=1 support it")
+        assert said == []
+        browser.close()
+    pin = pins.follow(code)
+    assert (pin.words, pin.square, pin.supports) == ("A mast on the school", (4, 4), 1)
+
+
+def test_fifty_at_once_lose_nothing(address, pins):
+    import httpx
+
+    pins.choices["hourly"] = 1000
+
+    def one(number):
+        with httpx.Client(base_url=address, timeout=60) as client:
+            page = client.get("/pin", params={"square": "3,3"})
+            key = re.search(r'name="key" value="([0-9a-f]+)"', page.text)[1]
+            form = {"token": token(page), "key": key, "square": "3,3", "subject": "slow", "words": f"house {number}"}
+            return code_of(client.post("/pin", data=form))
+
+    with ThreadPoolExecutor(50) as pool:
+        codes = list(pool.map(one, range(50)))
+    assert sorted(pins.follow(code).words for code in codes) == sorted(f"house {n}" for n in range(50))
+    assert int(pins.squares().pins.sum()) == 50
