@@ -112,7 +112,8 @@ def ledger(path: Path) -> xr.Dataset:
         return _empty()
     for attempt in range(5):
         found = store.open(path, branch=BRANCH)
-        held = found.children[NODE].to_dataset(inherit=False).load() if found.attrs.get("title") == TITLE else _empty()
+        stored = found.children[NODE].to_dataset(inherit=False) if NODE in found.children else xr.Dataset()
+        held = stored.load() if stored.attrs.get("title") == TITLE else _empty()
         try:
             _tidy(held.sizes["entry"], path)
         except TwinError:
@@ -305,7 +306,7 @@ def _dataset(lines: list[dict[str, Any]]) -> xr.Dataset:
         for n in NUMBERS
     }
     out["when"] = ("entry", np.array([x["when"] for x in lines], dtype="datetime64[ns]"))
-    meaning = {"title": "every release that was paid for", "provenance": "measured: written by twinkit.privacy"}
+    meaning = {"title": TITLE, "provenance": "measured: written by twinkit.privacy"}
     return xr.Dataset(out, {"entry": np.arange(len(lines))}, meaning)
 
 
@@ -345,7 +346,7 @@ def _written(path: Path, line: dict[str, Any], judged: Any) -> Commit:
                 raise
 
     def change(group: Any, said: dict[str, Any]) -> Any:
-        own = group.attrs.get("title") == TITLE
+        own = NODE in said["nodes"] and group[NODE].attrs.get("title") == TITLE
         # Values are looked at too: an epsilon that was lowered on the disk must not make room for another release.
         faults = commit.group_faults(group, said) if own else []
         if faults:
@@ -355,13 +356,12 @@ def _written(path: Path, line: dict[str, Any], judged: Any) -> Commit:
                 hint="tk.verify(path) names all that is wrong; restore it from a copy of the store",
                 where=str(path),
             )
-        lines = (
-            entries(tree.read(group, said, commit="").children[NODE].to_dataset(inherit=False).load()) if own else []
-        )
+        stored = tree.read(group, said, commit="")
+        lines = entries(stored.children[NODE].to_dataset(inherit=False).load()) if own else []
         _tidy(len(lines), path)
         new = line if judged is None else judged(lines)
         # The branch begins with the twin; from its first line on it holds the ledger alone.
-        root_attrs = xr.Dataset(attrs={"title": TITLE})
+        root_attrs = xr.Dataset(attrs=stored.attrs)
         return tree.write(group, xr.DataTree.from_dict({"/": root_attrs, NODE: _dataset([*lines, new])}), said)
 
     message = f"{TITLE}: {line['message'] or line['act']}"
