@@ -98,13 +98,6 @@ def warmest(twin):
     return str(well(twin).temperature_excess.isel(time=-1).idxmax("site").values)
 
 
-@warmest.misconception(
-    "That is the warmest site, but its load and its valley explain it. Take what they do not explain."
-)
-def by_temperature(twin):
-    return str(heard(twin).temperature.isel(time=-1).idxmax("site").values)
-
-
 @warmest.misconception("You looked at the first day. Who wears today?")
 def first_day(twin):
     return str(well(twin).temperature_excess.isel(time=0).idxmax("site").values)
