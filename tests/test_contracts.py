@@ -3,6 +3,7 @@
 A stage of twinkit without an example fails. There is no list of exceptions.
 """
 
+import functools
 import importlib
 import sys
 import tempfile
@@ -173,6 +174,21 @@ def _heard(twin):
     return extend(twin, telemetry=_said(twin))
 
 
+@functools.cache
+def _power_model():
+    """Base stations with their meters, and a model of their energy."""
+    energy = importlib.import_module("twinkit.energy")
+    made = energy.generated_stations(sites=30, days=3, seed=1)
+    return made, energy.fit(made, offset=1, seed=1)
+
+
+@functools.cache
+def _calibration():
+    radio = importlib.import_module("twinkit.radio")
+    drive = radio.repaired(radio.generated_drive(points=100, seed=1))
+    return radio.calibrate(drive, path_loss=_free_space, seed=1)
+
+
 SCRATCH = tempfile.TemporaryDirectory()
 
 
@@ -237,6 +253,45 @@ def _gone(twin):
     return importlib.import_module("twinkit.mobility").flows(twin, model=_by_distance)
 
 
+WHEN = {"date": "2026-03-02", "timezone": "Asia/Kolkata"}
+
+
+def _mobile():
+    return importlib.import_module("twinkit.mobility")
+
+
+def _roads(twin):
+    return _mobile().streets(twin, spacing=1000.0, seed=1)
+
+
+def _day(twin):
+    return _mobile().diary(twin, persons=30, seed=1)
+
+
+def _driven(twin):
+    pytest.importorskip("sumo")
+    return _mobile().simulate(_roads(twin), _day(twin), seed=1)
+
+
+def _serving(twin):
+    return importlib.import_module("twinkit.radio").coverage(twin, path_loss=_free_space).server
+
+
+def _print(twin):
+    return _mobile().footprint(twin, _serving(twin))
+
+
+def _seen(twin):
+    """Records of two subscribers who go from one end of the town to the other and back."""
+    server = _serving(twin).values
+    names = twin["cells"].cell.values
+    there, back = names[server[0, 0]], names[server[-1, -1]]
+    hours = TIMES[[0, 2, 5, 9, 14, 20]]
+    which = np.array([there, there, back, back, there, there], dtype=object)
+    subscribers = np.repeat(np.array(["u", "v"], dtype=object), 6)
+    return _mobile().records(subscribers, np.tile(which, 2), np.tile(hours, 2), provenance="generated: by hand")
+
+
 # Dotted name → (data, choices) of one valid call on a small twin.
 EXAMPLES = {
     "twinkit.city.people_total": lambda twin: ((twin["surface/people"],), {"where": _covered(twin)}),
@@ -244,9 +299,24 @@ EXAMPLES = {
     "twinkit.city.share": lambda twin: ((_covered(twin),), {"of": twin["surface/people"]}),
     "twinkit.city.worst_served": lambda twin: ((twin, _served(twin)), {"most": 3}),
     # mobility begin
+    "twinkit.mobility.diary.diary": lambda twin: ((twin,), {"persons": 30, "seed": 1}),
+    "twinkit.mobility.diary.trip_flow": lambda twin: ((twin, _day(twin)), {"hours": True}),
     "twinkit.mobility.fit.fit_balanced": lambda twin: ((twin, _gone(twin)), {}),
     "twinkit.mobility.fit.fit_gravity": lambda twin: ((twin, _gone(twin)), {}),
     "twinkit.mobility.flow.flows": lambda twin: ((twin,), {"model": _by_distance}),
+    "twinkit.mobility.origin_destination.footprint": lambda twin: ((twin, _serving(twin)), {}),
+    "twinkit.mobility.origin_destination.origin_destination": lambda twin: (
+        (_seen(twin), twin["places/population"]),
+        {"cells": _print(twin), "timezone": "Asia/Kolkata", "seed": 1, "draws": 5},
+    ),
+    "twinkit.mobility.record.event_records": lambda twin: (
+        (_serving(twin), _driven(twin)),
+        {"streets": _roads(twin), "cells": twin["cells"].cell.values, "share": 1.0, "seed": 1, **WHEN},
+    ),
+    "twinkit.mobility.simulate.simulate": lambda twin: ((_roads(twin), _day(twin)), {"seed": 1}),
+    "twinkit.mobility.simulate.street_counts": lambda twin: ((_roads(twin), _driven(twin)), {"hours": True}),
+    "twinkit.mobility.stay.stays": lambda twin: ((_seen(twin),), {"cells": _print(twin)}),
+    "twinkit.mobility.streets.streets": lambda twin: ((twin,), {"spacing": 1000.0, "seed": 1}),
     # mobility end
     "twinkit.maintain.alarms.root_cause": lambda twin: ((_meshed(twin), _alarmed(twin)), {"reach": 1}),
     "twinkit.maintain.life.remaining_life": lambda twin: ((_well(twin),), {"quantile": [0.1, 0.5, 0.9]}),
@@ -277,6 +347,8 @@ EXAMPLES = {
         {"hardware": importlib.import_module("twinkit.energy").BY_KIND, "antennas": 2, "digital": 0.5},
     ),
     "twinkit.energy.cell.site_power": lambda twin: ((_drawn(twin), twin), {"overhead": 120.0}),
+    "twinkit.energy.fit.adapted_energy": lambda _: ((_power_model()[0],), {"model": _power_model()[1]}),
+    "twinkit.energy.fit.expected_energy": lambda _: ((_power_model()[0],), {"model": _power_model()[1]}),
     "twinkit.energy.outages.grid_outages": lambda twin: (
         (twin,),
         {"times": TIMES, "mean_up": 2e4, "mean_down": 1e4, "feeder": 3000.0, "seed": 1},
@@ -307,6 +379,7 @@ EXAMPLES = {
         {"path_loss": _free_space, "threshold": -70.0},
     ),
     "twinkit.radio.backhaul.availability": lambda twin: ((_linked(twin),), {"frequency": 23e9, "margin": 30.0}),
+    "twinkit.radio.calibrate.calibrated_loss": lambda twin: ((twin,), {"calibration": _calibration()}),
     "twinkit.radio.coverage.coverage": lambda twin: ((twin,), {"path_loss": _free_space}),
     "twinkit.radio.service.service": lambda twin: (
         (twin,),

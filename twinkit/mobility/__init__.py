@@ -8,17 +8,34 @@ carry the ids of the twin's places; a ``time`` dim may stand before them. **Reco
 from __future__ import annotations
 
 import importlib
+import sys
+from types import ModuleType
 from typing import Any
 
 # Name → the module of this package in which it lives. Lazy, because some bring compiled kernels or SUMO.
 _WHERE = {
     "balanced": "flow",
+    "common_part": "origin_destination",
+    "diary": "diary",
+    "event_records": "record",
+    "footprint": "origin_destination",
+    "hourly_flows": "hourly",
+    "night_homes": "stay",
+    "origin_destination": "origin_destination",
+    "stays": "stay",
+    "utc": "record",
     "distances": "flow",
+    "nearest_place": "diary",
+    "simulate": "simulate",
+    "street_counts": "simulate",
+    "streets": "streets",
+    "trip_flow": "diary",
     "fit_balanced": "fit",
     "fit_gravity": "fit",
     "flow_matrix": "form",
     "flows": "flow",
     "gravity": "flow",
+    "partitioned": "hourly",
     "poisson_fit": "fit",
     "radiation": "flow",
     "records": "form",
@@ -37,3 +54,15 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+class _Mobility(ModuleType):
+    """Where a file bears the name of the function in it, the name means the function."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType) and _WHERE.get(name) == name:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Mobility
