@@ -8,7 +8,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twinkit import TwinError, city, plan, radio, stamp
+from twinkit import TwinError, city, plan, radio, stamp, store
 
 MODEL = {"path_loss": radio.rma_los, "threshold": -85.0}
 
@@ -171,6 +171,16 @@ def test_no_candidate_is_an_error():
 
 
 # ---------------------------------------------------------------- building
+
+
+def test_a_stored_twin_is_built_on_and_stays_lazy(twin, gain, tmp_path):
+    chosen = plan.choose(gain, budget=2)
+    store.save(twin, tmp_path / "t.twin", message="the beginning")
+    out = plan.built(store.open(tmp_path / "t.twin"), chosen)
+    assert out["cells/antenna"].chunks is not None
+    wanted = plan.built(twin, chosen)
+    for node in ("sites", "cells"):
+        xr.testing.assert_equal(out[node].to_dataset().compute(), wanted[node].to_dataset())
 
 
 def test_built_keeps_the_old_network_and_marks_the_new(twin, gain):

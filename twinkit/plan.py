@@ -509,6 +509,8 @@ def _joined(twin: xr.DataTree, node: str, dim: str, ids: list[str], columns: Map
     # variables over other dims (readings in time) cannot be planned, and stay as they are
     kept = old.drop_vars([n for n, a in old.variables.items() if dim in a.dims and a.dims != (dim,)])
     new = xr.Dataset(rows, {dim: index}).set_coords([c for c in kept.coords if c in rows])
+    # a stored twin's columns are lazy, and dask cannot guess a block size for texts beside them
+    new = new.assign({n: new[n].chunk({dim: -1}) for n in rows if old[n].chunks is not None})
     out = xr.concat([kept, new], dim=dim, data_vars="minimal", coords="minimal", compat="override", join="outer")
     for name in rows:
         origin = old[name].attrs.get("provenance", "unknown")
