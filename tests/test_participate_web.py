@@ -375,7 +375,8 @@ def test_a_proposal_becomes_a_branch_with_its_figures(twin, pins, tmp_path):
         put(client, "A mast, please", "proposal")
         number = pins.proposals()[0].id
         page = signed_in(client, pins, "Ravi", "planner")
-        client.post(f"/desk/{number}", data={"token": token(page), "act": "study"})
+        answer = client.post(f"/desk/{number}", data={"token": token(page), "act": "study"})
+        assert answer.status_code == 200, answer.text
         (pin,) = pins.proposals()
         assert pin.state == "studied"
         assert pin.happenings[-1].figures["people gained"] > 100

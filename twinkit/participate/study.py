@@ -73,7 +73,7 @@ def study(
     x, y = register._middle(pin.square)
     spots = plan.candidates(twin, spacing=register.choices["square"])
     away = np.hypot(spots["x"].values - x, spots["y"].values - y)
-    spot = spots.isel(candidate=[int(np.argmin(away))])
+    spot = spots.isel(candidate=[int(np.argmin(away))]).compute()
     if float(away.min()) > register.choices["square"]:
         raise TwinError("a proposal on the twin's surface", found="none near it", hint="is this the region's twin?")
     spot = spot.assign_coords(candidate=np.array([f"proposal-{number}"], dtype=object))
