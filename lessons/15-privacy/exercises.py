@@ -86,27 +86,32 @@ def found(twin, points, on=tuple(POINT)):
     hints=[
         "tk.privacy.reidentification looks for 500 people in the file.",
         "A point is a day, an hour and a zone: on=['day', 'hour', 'origin'].",
-        "float(tk.privacy.reidentification(records, on=point, points=4, people=500, seed=1).found)",
+        "float(tk.privacy.reidentification(records, on=point, points=2, people=500, seed=1).found)",
     ],
 )
 def alone(twin):
-    # four moments at which somebody was seen, and the pseudonyms that were there at all of them
-    return found(twin, 4)
+    # two moments at which somebody was seen, and the pseudonyms that were there at both
+    return found(twin, 2)
 
 
-@alone.misconception("That is with one point. Four are asked for: a shop, a stop, a picture, a call.")
+@alone.misconception("That is with one point. Two are asked for: a shop and a stop, a picture and a call.")
 def one_point(twin):
     return found(twin, 1)
 
 
 @alone.misconception("Your points have no day. Who saw somebody knows the day, too.")
 def no_day(twin):
-    return found(twin, 4, ("hour", "origin"))
+    return found(twin, 2, ("hour", "origin"))
 
 
-@alone.misconception("That is the share whom the four points do not single out: the rest to one.")
+@alone.misconception("That is the share whom the two points do not single out: the rest to one.")
 def not_alone(twin):
-    return 1 - found(twin, 4)
+    return 1 - found(twin, 2)
+
+
+@alone.misconception("That is with four points, which is nearly everybody. Two are asked for.")
+def four_points(twin):
+    return found(twin, 4)
 
 
 # ---------------------------------------------------------------- small counts left empty
@@ -128,12 +133,12 @@ def two_tables(twin):
     hints=[
         "tk.privacy.exposed compares two tables, and shows the cells whose difference is below k.",
         "It gives NaN where nothing is exposed: count what is not NaN.",
-        "int(tk.privacy.exposed(all_of_them, without_ten, below=5).notnull().sum())",
+        "int(tk.privacy.exposed(all_of_them, without_ten, below=5).count())",
     ],
 )
 def exposed(twin):
     # cells in which the difference tells of one to four trips of the ten
-    return int(privacy.exposed(*two_tables(twin), below=5).notnull().sum())
+    return int(privacy.exposed(*two_tables(twin), below=5).count())
 
 
 @exposed.misconception("That is the number of all cells. Those that tell nothing are NaN: count the others.")
@@ -220,20 +225,20 @@ def lost(twin, epsilon, seed):
 
 
 @once
-def losses(twin, epsilon=0.01):
+def losses(twin, epsilon=0.1):
     return [lost(twin, epsilon, seed) for seed in range(10)]
 
 
 @exercise(
     "regret",
     objective="decide",
-    tolerance=0.01,
-    absolute=1e-4,
+    tolerance=0.001,
+    absolute=1e-6,
     minutes=10,
     hints=[
         "A release for each seed from 0 to 9, the regret of each; which one is the worst?",
         "tk.privacy.regret(truth, safe, choose=choose, value=tk.privacy.carried).share",
-        "max(lost(published(0.01, seed=s)) for s in range(10))",
+        "max(lost(published(0.1, seed=s)) for s in range(10))",
     ],
 )
 def regret(twin):
