@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import functools
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 import xarray as xr
 
 from twinkit import learn
 from twinkit.error import TwinError
+from twinkit.forecast.metro import metro
+from twinkit.forecast.recipe import passengers_year
 
-__all__ = ["accuracy"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["accuracy", "numbers"]
+
+METRO = "bengaluru-metro-od"
+
+FEASTS = ("2025-03-14", "2025-03-31", "2025-04-18", "2025-10-20", "2025-11-05", "2025-12-25")
+"""Beside the national days, those of 2025 that the generated year keeps."""
 
 
 def accuracy(series: xr.DataArray, said: xr.DataArray) -> xr.Dataset:
@@ -44,6 +57,16 @@ def accuracy(series: xr.DataArray, said: xr.DataArray) -> xr.Dataset:
     >>> bool(found.mase < found.mase_naive)
     True
     """
+    parts = _parts(series, said)
+    found = {
+        name: [float(v[name]) for v in map(_summed, parts)]
+        for name in ("mase", "mase_naive", "wmape", "wmape_naive", "coverage", "scored")
+    }
+    return xr.Dataset({k: ("origin", v) for k, v in found.items()}, {"origin": said["origin"].to_numpy()})
+
+
+def _parts(series: xr.DataArray, said: xr.DataArray) -> list[dict[str, Any]]:
+    """For each origin the values that count, in the scale of their series, and what was said of them."""
     levels = said["quantile"].to_numpy()
     if len(levels) < 2 or not np.isclose(levels, 0.5).any():
         raise TwinError("quantiles, the median among them", found=str(levels.tolist()), hint="[0.05, 0.5, 0.95]")
@@ -53,7 +76,7 @@ def accuracy(series: xr.DataArray, said: xr.DataArray) -> xr.Dataset:
         series = series.assign_coords({other: np.arange(series.sizes[other])})
     step = np.diff(series["time"].to_numpy()[:2])[0]
     week = round(np.timedelta64(7, "D") / step)
-    rows = []
+    parts = []
     for origin in said["origin"].to_numpy():
         one = said.sel(origin=origin).transpose("quantile", "lead", other)
         times = one["time"].to_numpy()
@@ -66,19 +89,76 @@ def accuracy(series: xr.DataArray, said: xr.DataArray) -> xr.Dataset:
         counts = np.isfinite(truth) & np.isfinite(naive) & (scale > 0)
         if not counts.any():
             raise TwinError("values to score", found=f"none at {origin}", hint="leave the origin out", where="origins")
-        middle = one.to_numpy()[int(np.argmin(np.abs(levels - 0.5)))]
-        unit = np.broadcast_to(scale, truth.shape)[counts]
-        y = truth[counts]
-        rows.append(
-            {
-                "mase": learn.mase(y / unit, middle[counts] / unit, scale=1.0),
-                "mase_naive": learn.mase(y / unit, naive[counts] / unit, scale=1.0),
-                "wmape": learn.wmape(y, middle[counts]),
-                "wmape_naive": learn.wmape(y, naive[counts]),
-                "coverage": learn.coverage(y, one.to_numpy()[0][counts], one.to_numpy()[-1][counts]),
+        values = one.to_numpy()
+        middle = int(np.argmin(np.abs(levels - 0.5)))
+        table = {"truth": truth, "said": values[middle], "naive": naive, "low": values[0], "high": values[-1]}
+        parts.append(
+            {name: v[counts] for name, v in table.items()}
+            | {
+                "scale": np.broadcast_to(scale, truth.shape)[counts],
+                "series": np.broadcast_to(np.arange(len(scale)), truth.shape)[counts],
                 "scored": float(counts.mean()),
             }
         )
-    return xr.Dataset(
-        {name: ("origin", [float(r[name]) for r in rows]) for name in rows[0]}, {"origin": said["origin"].to_numpy()}
-    )
+    return parts
+
+
+def _summed(part: dict[str, Any]) -> dict[str, float]:
+    y, unit = part["truth"], part["scale"]
+    return {
+        "mase": learn.mase(y / unit, part["said"] / unit, scale=1.0),
+        "mase_naive": learn.mase(y / unit, part["naive"] / unit, scale=1.0),
+        "wmape": learn.wmape(y, part["said"]),
+        "wmape_naive": learn.wmape(y, part["naive"]),
+        "coverage": learn.coverage(y, part["low"], part["high"]),
+        "scored": part["scored"],
+    }
+
+
+# ---------------------------------------------------------------- the card
+
+
+def numbers(folder: Path | None) -> dict[str, Any]:
+    """The numbers of the card ``passengers``: Bengaluru's stations in `folder`, or a generated year without it.
+
+    >>> import twinkit as tk
+    >>> "mase" in tk.learn.card("passengers").numbers["generated"]
+    True
+    """
+    from twinkit.forecast.holidays import holidays
+    from twinkit.forecast.series import ahead, hindcast
+
+    off = holidays("IN", years=[2025], more=[] if folder else FEASTS)
+    found: dict[str, Any] = {}
+    if folder is None:
+        year = passengers_year(stations=20, start="2025-01-01", days=365, holidays=off, seed=1)
+        series, weather, hours = year["passengers"], year[["rain_forecast", "air_forecast"]], 0.0
+        origins = np.arange(np.datetime64("2025-10-02"), np.datetime64("2025-12-29"), np.timedelta64(4, "D"))
+    else:
+        series = metro(folder / METRO / "station-hourly.parquet", names=folder / METRO / "station-names.csv")
+        weather, hours = None, 5.5
+        origins = np.datetime64("2025-08-14T18:30", "ns") + np.arange(4) * np.timedelta64(24, "h")
+    model = functools.partial(ahead, holidays=off, weather=weather, hours=hours)
+    said = hindcast(series, origins=origins, horizon="24h", model=model)
+    parts = _parts(series, said)
+    joined = {name: np.concatenate([p[name] for p in parts]) for name in parts[0] if name != "scored"}
+    day = np.repeat(np.arange(len(parts)), [len(p["truth"]) for p in parts])
+    groups = day if folder is None else joined["series"]
+    y, unit = joined["truth"], joined["scale"]
+
+    def estimated(said: np.ndarray) -> learn.Estimate:
+        return learn.bootstrap(learn.mae, y / unit, said / unit, groups=groups, draws=500, seed=0)
+
+    found["mase"] = estimated(joined["said"])
+    found["mase_naive"] = estimated(joined["naive"])
+    inside = (y >= joined["low"]) & (y <= joined["high"])
+    found["coverage"] = learn.bootstrap(lambda v: float(v.mean()), inside * 1.0, groups=groups, draws=500, seed=0)
+    found["mase_holiday"] = float((np.abs(y - joined["said"]) / unit)[day == 0].mean())
+    found["mase_holiday_naive"] = float((np.abs(y - joined["naive"]) / unit)[day == 0].mean())
+    if folder is None:
+        best = year["passengers_expected"].sel(time=said["time"]).transpose("origin", "lead", "station")
+        knowing = xr.concat([best.drop_vars("time")] * 3, "quantile").assign_coords(
+            quantile=said["quantile"], time=said["time"]
+        )
+        found["mase_knowing"] = float(np.mean([_summed(p)["mase"] for p in _parts(series, knowing)]))
+    return found
