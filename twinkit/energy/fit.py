@@ -1,4 +1,4 @@
-"""Energy of base stations learned from load, hardware and sleep: of stations never read, and after a day of readings."""
+"""Energy of base stations learned from load, hardware and sleep: never read before, or after a day of readings."""
 
 from __future__ import annotations
 
@@ -368,7 +368,7 @@ def _places(stations: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     owner = sites.get_indexer(stations["owner"].to_numpy().astype(str))
     if (owner < 0).any():
         raise TwinError(
-            "owners among the sites", found=f"'{stations['owner'].values[owner < 0][0]}'", hint="add the site",
+            "owners among the sites", found=f"'{stations['owner'].to_numpy()[owner < 0][0]}'", hint="add the site",
             where="owner",
         )  # fmt: skip
     first, second = np.full(len(sites), -1), np.full(len(sites), -1)
@@ -477,7 +477,8 @@ def _earth(rows: _Rows, train: np.ndarray, test: np.ndarray) -> np.ndarray:
     """EARTH's line for each radio unit, idle power, slope and sleep, by least squares of relative errors: ln E."""
     frame = rows.features
     kinds = [n for n in frame if n.startswith("radio_unit: ")]
-    busy = frame["load"].to_numpy()
+    near = frame[["load before", "load after"]].mean(axis=1)
+    busy = frame["load"].fillna(near).to_numpy()
     slept = frame[[n for n in frame if n.startswith("saving") and n.split()[-1].isdigit()]].sum(axis=1).to_numpy()
     more = np.nan_to_num(frame["load of the second"].to_numpy())
     twice = np.isfinite(frame["load of the second"].to_numpy()).astype(float)
@@ -517,6 +518,8 @@ def _spread_out(stations: xr.Dataset, model: PowerModel, energy: np.ndarray | No
             raise TwinError("a model with margin and domain", found="none", hint="fit it again", where="model")
         ends = inner.margin.around(said)
         far = inner.known.distance(ready[known])
+        # one learned row in a hundred lies beyond the reach itself: only what is twice as far is worth a warning
+        far = np.where(far < 2, np.minimum(far, 1.0), far)
         ends = cautious(ends, np.where(strange[known], np.inf, far), known=inner.known)
     else:
         flat = energy.ravel()
