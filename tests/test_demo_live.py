@@ -55,6 +55,7 @@ def test_what_was_sent_is_in_the_store_once_and_no_more(biased):
     held = tk.open(done.store)["telemetry/load"].sel(cell=town.seen["cell"], time=town.seen["time"])
     np.testing.assert_array_equal(held.transpose("time", "cell").to_numpy(), np.round(town.seen.to_numpy(), 4))
     assert tk.verify(done.store, thorough=True)
+    assert held.attrs["provenance"].startswith("generated: ")  # nobody measured it
     # the sensors' slip of unit was refused, with the reason kept
     assert done.rejected == 1
     letters = tk.store.rejected(done.store)

@@ -517,8 +517,9 @@ def test_the_status_line_says_what_a_watcher_asks(store, served, gate):
 
 @pytest.mark.parametrize("ends", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_cleanly_with_all_committed(store, served, gate, ends):
+    said = ["--metrics", "127.0.0.1:0", "--provenance", "generated: by a test"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "twinkit", "live", str(store), "--broker", served.url, "--metrics", "127.0.0.1:0"],
+        [sys.executable, "-m", "twinkit", "live", str(store), "--broker", served.url, *said],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -539,3 +540,4 @@ def test_a_signal_ends_it_cleanly_with_all_committed(store, served, gate, ends):
     assert f"{count} messages: {count} new readings" in rest.replace(",", "")
     assert "http://127.0.0.1:" in said
     in_store(store, count, gate.sensors["load"])
+    assert tk.open(store)["telemetry/load"].attrs["provenance"] == "generated: by a test"

@@ -194,7 +194,7 @@ def mosquitto(
         "# The queue behind the window, for a subscriber that is away or slow. The default drops beyond 1000, unsaid.",
         "max_queued_messages 1000000",
         "max_queued_bytes 1073741824",
-        "# Messages of more than a mebibyte are refused where they are sent, so that the sender learns of it.",
+        "# Messages of more than a mebibyte are refused; a sender that speaks MQTT 5 is told.",
         "message_size_limit 1048576",
         "",
         "# Sessions and queues outlive a restart. What came since the last autosave does not outlive a kill or a power",
