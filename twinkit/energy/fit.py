@@ -249,7 +249,7 @@ def scores(folder: Path | None) -> dict[str, Any]:
     Parameters
     ----------
     folder : path or None
-        That holds ``itu-5g-energy``; None for a generated set of 100 stations and 4 days.
+        That holds ``itu-5g-energy``; None for a generated set of 60 stations and 3 days.
 
     Returns
     -------
@@ -261,7 +261,7 @@ def scores(folder: Path | None) -> dict[str, Any]:
     >>> scores.__name__
     'scores'
     """
-    made = generated_stations(sites=100, days=4, seed=7) if folder is None else read_stations(folder / "itu-5g-energy")
+    made = generated_stations(sites=60, days=3, seed=7) if folder is None else read_stations(folder / "itu-5g-energy")
     offset = stamp_offset(made)
     rows = _rows(made, offset)
     readings = 24

@@ -532,7 +532,7 @@ def drive_scores(folder: Path | None) -> dict[str, Any]:
     from twinkit.learn import block
     from twinkit.radio.free_space import free_space
 
-    drive = repaired(generated_drive(points=700, seed=5) if folder is None else read_drive(folder / "recife-gsm"))
+    drive = repaired(generated_drive(points=300, seed=5) if folder is None else read_drive(folder / "recife-gsm"))
     table = _rows(drive)
     truth, blocks = table["path_loss"].to_numpy(float), block(table["x"], table["y"], size=300.0)
     folds = by_block(table["x"], table["y"], size=300.0, folds=5, groups=table["mast"], seed=0)
