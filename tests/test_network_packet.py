@@ -413,3 +413,23 @@ def test_polska_by_formulas_and_by_packets(bursts, testdata):
     seen = simulated(given, duration=60 if bursts else 10, warm_up=1, seed=1, **choices)
     off = np.abs(estimated(given, **choices).delay / seen.delay - 1)
     assert np.median(off) < 0.04
+
+
+def test_behind_a_queue_that_held_a_burst_back_only_its_packets_wait():
+    bursts = Bursts(1.0, 1.0)
+    choices = {"packet_sizes": MIX, "bursts": bursts}
+    rate = np.full(6, 1e5)
+    alone = estimated(paths([[0]] * 6, rate, capacity=[1e6]), **choices).hop_delay[0]
+    calm = estimated(paths([[0]], [6e5], capacity=[1e6]), packet_sizes=MIX).hop_delay[0]
+    same = estimated(paths([[0, 1]] * 6, rate, capacity=[1e6, 1e6]), **choices).hop_delay
+    # two of one width in a row: the burst stands in the first, and the second sees arrivals that it can carry
+    np.testing.assert_allclose(same[::2], alone, rtol=1e-9)
+    np.testing.assert_allclose(same[1::2], calm, rtol=1e-3)
+    # from wide to narrow: what would stand in the narrow one alone is shared between the two
+    wide, narrow = estimated(paths([[0, 1]] * 6, rate, capacity=[1.1e6, 1e6]), **choices).hop_delay[:2]
+    passing = estimated(paths([[0]], [6e5], capacity=[1.1e6]), packet_sizes=MIX).hop_delay[0]
+    assert wide + narrow == pytest.approx(alone + passing, rel=1e-3)
+    # and the packets say so, but for what packets of one line do not queue again; two full bursts would be half as much
+    # again
+    seen = simulated(paths([[0, 1]] * 6, rate, capacity=[1e6, 1e6]), duration=1e4, warm_up=100, seed=1, **choices)
+    assert seen.delay.mean() == pytest.approx(same[:2].sum(), rel=0.18)

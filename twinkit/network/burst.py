@@ -18,15 +18,18 @@ from scipy.special import gammaln
 from twinkit.network.queueing import embedded
 
 if TYPE_CHECKING:
-    from twinkit.network.hops import Bursts, Packets
+    from twinkit.network.hops import Bursts, Packets, Paths
 
-__all__ = ["frozen", "modulated"]
+__all__ = ["frozen", "held_back", "modulated"]
 
 CELLS = 512
 """Steps from no source on to all on, in the distribution of an arc's rate."""
 
 STATES = 24
 """Sources at most that stand for an arc's sources; more of them are as good as normal."""
+
+ROUNDS, SETTLED = 60, 1e-7
+"""Passes at most of the fixed point between the queues of a path, and the change below which it has settled."""
 
 STEP, HIGHEST = 0.005, 8.0
 """Utilisations at which the finite queue is solved, and the highest; above it nothing new happens."""
@@ -199,6 +202,62 @@ def modulated(
             logs += near * np.log(np.maximum(on @ held / on.sum(1), 1e-300))
         out[own] = np.exp(logs)
     return out
+
+
+def held_back(waiting: np.ndarray, *, paths: Paths, packets: Packets) -> np.ndarray:
+    """Waiting on each hop when what a burst left in the queues before it is no longer counted behind them.
+
+    ::
+
+        X_a = Σ_i r_i (W_ia - W_a),   q_g = Σ_(i in g) r_i Σ_(hops before a) (W'_i - W),   v_g / v_a = Σ_g r² / Σ_a r²
+        X'_a = X_a - Σ_g min(q_g, X_a v_g / v_a)
+
+    with W of the Poisson queue, X the bits that bursts leave in an arc's queue (Little's law), and g the sources that
+    come to it over the same arc. An arc that overflows hands on no more than it carries: in two queues in a row waits
+    what would wait in the narrower one alone. A group takes off no more than its part of the variance that makes the
+    queue. A fixed point over all arcs.
+
+    Parameters
+    ----------
+    waiting : array (hop,) [s]
+        As `modulated` gives it: each arc as if no other had been before it.
+    paths : Paths
+    packets : Packets
+
+    Returns
+    -------
+    array (hop,) [s]
+    """
+    count, load = len(paths.capacity), np.where(paths.load > 0, paths.load, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        poisson = load * packets.mean / paths.capacity * (1 + packets.variability) / (2 * (1 - load))
+    calm = np.where(load > 0, poisson, 0.0)[paths.arc]
+    excess = np.maximum(waiting - calm, 0.0)
+    rate = paths.rate[paths.path]
+    first = np.zeros(len(paths.arc), bool)
+    first[paths.start[:-1]] = True
+    if first.all() or not excess.any():
+        return waiting
+    # groups: an arc, and the arc before it
+    before = np.concatenate([[0], paths.arc[:-1]]).astype(np.int64)
+    pairs, group = np.unique((paths.arc.astype(np.int64) * count + before)[~first], return_inverse=True)
+    onto = pairs // count
+    queued = np.bincount(paths.arc, rate * excess, minlength=count)
+    spread = np.bincount(paths.arc, rate**2, minlength=count)
+    part = np.bincount(group, rate[~first] ** 2, minlength=len(pairs)) / np.where(spread > 0, spread, 1.0)[onto]
+    most = queued[onto] * part
+    left = excess
+    for _ in range(ROUNDS):
+        held = rate * left
+        upstream = np.cumsum(held) - held
+        upstream = upstream - upstream[paths.start[:-1]][paths.path]
+        off = np.minimum(np.bincount(group, upstream[~first], minlength=len(pairs)), most)
+        share = 1 - np.bincount(onto, off, minlength=count) / np.where(queued > 0, queued, 1.0)
+        new = excess * np.clip(share, 0.0, 1.0)[paths.arc]
+        change, left = np.abs(new - left).max(), (left + new) / 2
+        if change <= SETTLED * excess.max():
+            break
+    return np.minimum(waiting, calm) + left
 
 
 def _solved(

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from twinkit.contract import contract
-from twinkit.network.burst import frozen, modulated
+from twinkit.network.burst import frozen, held_back, modulated
 from twinkit.network.hops import Bursts, Packets, Paths, check_choices, each_case
 from twinkit.network.packet import simulated
 from twinkit.network.queueing import stable
@@ -124,7 +124,7 @@ def estimated(
         D_path = Σ_hops (W + S + propagation),   S = E[size] / capacity
         W = ρ S (1 + c²) / (2 (1 - ρ))               Poisson sources, queues without end
         W, P of M/G/1/K at ρ = Σ r Π (1 - P) / C     finite buffers: a fixed point over all arcs
-        W, P of `burst.modulated`, `burst.frozen`    on-off sources
+        W, P of `burst.modulated`, `burst.frozen`    on-off sources; behind a queue without end `burst.held_back`
 
     Parameters
     ----------
@@ -175,6 +175,7 @@ def estimated(
         waiting = np.empty(len(order))
         demanded = (paths.rate[paths.path] / paths.capacity[paths.arc])[order]
         waiting[order] = modulated(demanded, first, packets=packets, service=service, bursts=bursts)
+        waiting = held_back(waiting, paths=paths, packets=packets)
         return Estimate(paths, waiting + own + paths.propagation[paths.arc], lost, packets)
     order, first = _by_arc(paths)
     offered = paths.rate[paths.path]
