@@ -286,6 +286,20 @@ def test_easter_as_meeus_prints_it(year_and_day):
     assert str(forecast.easter(int(year_and_day[:4]))) == year_and_day
 
 
+def test_easter_of_every_year_as_by_another_code():
+    other = pytest.importorskip("dateutil.easter")
+    for year in range(1583, 4100, 7):
+        assert str(forecast.easter(year)) == str(other.easter(year))
+
+
+def test_many_blocks_are_as_good_as_one(monkeypatch):
+    read, _ = week(24 * 29, series=40, noise=0.05)
+    one = forecast.ahead(read[:-24], horizon="24h")
+    monkeypatch.setattr("twinkit.forecast.regression.BLOCK", 5000)
+    many = forecast.ahead(read[:-24], horizon="24h")
+    np.testing.assert_allclose(many.sel(quantile=0.5), one.sel(quantile=0.5), rtol=0.03)
+
+
 def test_holidays_of_a_country():
     assert "2026-04-03" in forecast.holidays("RW:Kigali", years=[2026]).astype(str)  # Good Friday
     with pytest.raises(TwinError, match="a country among"):

@@ -22,6 +22,9 @@ HOURS_ALIKE = 6.0
 GROWS = 0.5
 """Power of the forecast with which the deviation grows: counts go with the root."""
 
+RECENT = 112
+"""Past origins at most that the intervals are taken from: what was sure two summers ago may not be now."""
+
 RATE = 0.05
 """How fast a level follows what was missed, in mean deviations a day."""
 
@@ -53,6 +56,7 @@ def around(point: np.ndarray, past: np.ndarray, residual: np.ndarray, *, quantil
     I. Gibbs, E. Candès, *Adaptive conformal inference under distribution shift*, NeurIPS 2021; A. Angelopoulos,
     E. Candès, R. Tibshirani, *Conformal PID control for time series prediction*, NeurIPS 2023, section 2.1.
     """
+    past, residual = past[-RECENT:], residual[-RECENT:]
     origins, leads, count = residual.shape
     seen = np.isfinite(residual)
     size = np.where(seen, np.abs(residual), 0)

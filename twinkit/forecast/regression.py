@@ -50,8 +50,9 @@ Days, because all hours and series of one day go wrong together: a holiday seen 
 FOLDS = 5
 """Blocks of origins, each forecast by weights that have not seen it."""
 
-BLOCK = 1000
-"""Series that are worked on at once, about; it bounds the memory."""
+BLOCK = 1_400_000
+"""Values (series, origin, lead) that are worked on at once, about; it bounds the memory. The signal of all series is
+that of the block: hundreds stand for thousands."""
 
 FAR = 8.0
 """Seasonal differences, of the series' mean one, beyond which a value is a fault or an event and is drawn in."""
@@ -131,7 +132,8 @@ def fitted(values: np.ndarray, calendar: Calendar, weather: np.ndarray, *, horiz
     fold = np.arange(len(starts)) * min(FOLDS, len(starts)) // len(starts)
     folds, signals = int(fold[-1]) + 1, len(SIGNALS) + 2 * len(weather)
     scale = _scale(values, calendar.season)
-    parts = np.array_split(np.arange(count), max(1, round(count / BLOCK)))
+    blocks = min(count, max(1, round(count * len(starts) * horizon / BLOCK)))
+    parts = np.array_split(np.arange(count), blocks)
     gram = np.zeros((folds, horizon, signals, signals))
     active = np.zeros((folds, signals))
     moment = np.zeros((folds, horizon, signals))
