@@ -224,8 +224,8 @@ def policy_cost(
     ...     twin, lives, run_to_failure(days=10), renewed=np.full((1, 2, 1), 100.0), base=names[0],
     ...     failure_cost=1000.0, visit_cost=100.0, travel_cost=0.0,
     ... )
-    >>> float(cost.policy_cost), int(cost.failures)
-    (1100.0, 1)
+    >>> cost.policy_cost.item(), cost.failures.item()
+    (1100.0, 1.0)
     """
     if not isinstance(lives, xr.DataArray) or set(lives.dims) != {"draw", "site"} or "site" not in lives.coords:
         raise TwinError("lives (draw, site)", found=str(getattr(lives, "dims", type(lives))), hint="see drawn_lives")

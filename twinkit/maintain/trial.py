@@ -108,7 +108,7 @@ def card(folder: Path | None) -> dict[str, Any]:
         No file of the set in the folder.
     """
     if folder is None:
-        past, cap, age = histories(units=100, seed=1), 90.0, False
+        past, cap, age = histories(units=40, seed=1), 90.0, False
         told = told_lives(past, cap=cap, age=age, each=10, last=100)
     else:
         past = engines(Path(folder) / "cmapss-fd001" / "train_FD001.txt")
