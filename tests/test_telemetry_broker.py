@@ -241,7 +241,8 @@ def test_the_embedded_broker_carries_readings_into_the_store(small_twin, tmp_pat
         until(lambda: one.new == 120 and one.rejected == 1)
         # the line is cut, and found again
         seen._paho.socket().shutdown(socket.SHUT_RDWR)
-        until(lambda: seen.connections == 2 and seen.connected)
+        # this broker keeps nothing for a session that has not subscribed again
+        until(lambda: seen.connections == 2 and seen.connected and seen._subscribed)
         sender.publish(f"{gate.topic}/load/{gate.sensors['load'][0]}", '{"time": 1100000700, "value": 1}', qos=1)
         until(lambda: one.new == 121)
         sender.disconnect()

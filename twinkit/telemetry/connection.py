@@ -213,7 +213,7 @@ class Subscription:
         if self.connections and not flags.session_present:
             self.forgotten += 1
         self.connections += 1
-        self.connected, self.trouble = True, ""
+        self.connected, self.trouble, self._subscribed = True, "", False
         self._met = time.monotonic()
         if self.version == 5:
             from paho.mqtt.subscribeoptions import SubscribeOptions
