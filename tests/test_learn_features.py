@@ -342,6 +342,8 @@ def test_far_outside_there_is_a_warning_and_a_wide_interval():
     assert (wide[:, 0] == said[:, 0]).all()
     assert float(wide[2, 1] - wide[0, 1]) > 9.0
     assert (np.diff(wide.values, axis=0) >= 0).all()
+    with pytest.warns(DomainWarning):
+        assert float(cautious(said, known.distance(new), known=known, low=0.0).min()) == 0
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert cautious(said[:, :1], known.distance(new[:1]), known=known).identical(said[:, :1])

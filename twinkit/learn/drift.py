@@ -218,7 +218,9 @@ def domain(features: Any, target: Any) -> Domain:
     return Domain(tuple(names), middle, size, points, reach, percentiles, seen)
 
 
-def cautious(said: xr.DataArray, distance: Any, *, known: Domain) -> xr.DataArray:
+def cautious(
+    said: xr.DataArray, distance: Any, *, known: Domain, low: float = -np.inf, high: float = np.inf
+) -> xr.DataArray:
     r"""Quantiles that widen outside of what was learned, with a warning that says how far.
 
     From distance 1 on an interval widens about its median with the distance, and it grows, until distance 2, to hold
@@ -230,6 +232,8 @@ def cautious(said: xr.DataArray, distance: Any, *, known: Domain) -> xr.DataArra
     distance : array, shape (row,) [1]
         Of ``known.distance(rows)``.
     known : Domain
+    low, high : float [unit of said]
+        What is possible at all, where there is such a bound: 0 for an energy. Widened ends stay within.
 
     Returns
     -------
@@ -275,9 +279,9 @@ def cautious(said: xr.DataArray, distance: Any, *, known: Domain) -> xr.DataArra
     wide = middle + (values - middle) * times
     share = np.clip(far - 1, 0, 1)
     marginal = np.interp(level, np.linspace(0, 1, 101), known.target)[:, None]
-    low = np.minimum(wide, values + share * (np.minimum(marginal, values) - values))
-    high = np.maximum(wide, values + share * (np.maximum(marginal, values) - values))
-    out = np.where(level[:, None] < 0.5, low, np.where(level[:, None] > 0.5, high, wide))
+    lower = np.minimum(wide, values + share * (np.minimum(marginal, values) - values))
+    upper = np.maximum(wide, values + share * (np.maximum(marginal, values) - values))
+    out = np.where(level[:, None] < 0.5, lower, np.where(level[:, None] > 0.5, upper, wide)).clip(low, high)
     return said.transpose("quantile", row).copy(data=np.where(outside, out, values)).transpose(*said.dims)
 
 
