@@ -92,6 +92,17 @@ def test_records_may_be_a_dataset():
     xr.testing.assert_identical(safe(records), safe(dataset))
 
 
+def test_records_with_times_have_days():
+    mobility = pytest.importorskip("twinkit.mobility")
+    when = np.datetime64("2026-03-02T07", "ns") + np.arange(48) * np.timedelta64(1, "h")
+    seen = mobility.records(["s1"] * 48, ["c1", "c2"] * 24, when, provenance="generated: by hand")
+    safe_cells = safe(seen, over={"cell": ["c1", "c2"]}, bound=1, epsilon=90.0, whole_table=False)
+    # the two days and a bit of one subscriber are three units, and each adds one
+    assert float(safe_cells.sum()) == 3
+    with pytest.raises(TwinError, match="times as datetime64"):
+        safe(trips().drop(columns="day").assign(time="noon"))
+
+
 # ---------------------------------------------------------------- noise
 
 

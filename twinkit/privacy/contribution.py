@@ -61,7 +61,7 @@ def units(protects: object) -> tuple[str, ...]:
 
 
 def table(records: object, columns: Sequence[str]) -> pd.DataFrame:
-    """The records as a table of the columns that are needed.
+    """The records as a table of the columns that are needed; where there is no `day`, that of `time` (UTC).
 
     Errors
     ------
@@ -86,8 +86,9 @@ def table(records: object, columns: Sequence[str]) -> pd.DataFrame:
             hint="counts are given as a DataArray, records as a table",
             where="data",
         )
+    dated = "day" in columns and "day" not in names and names.count("time") == 1
     for c in columns:
-        if names.count(c) != 1:
+        if names.count(c) != 1 and not (c == "day" and dated):
             twice = names.count(c) > 1
             near = close_to(c, names)
             raise TwinError(
@@ -96,7 +97,7 @@ def table(records: object, columns: Sequence[str]) -> pd.DataFrame:
                 hint="rename or drop the other" if twice else f"rename {near} to '{c}'" if near else f"add '{c}'",
                 where=c,
             )
-    out = pd.DataFrame({c: np.asarray(held[c].values) for c in columns})
+    out = pd.DataFrame({c: _days(held["time"]) if c == "day" and dated else np.asarray(held[c]) for c in columns})
     for c in columns:
         missing = int(out[c].isna().sum())
         if missing:
@@ -107,6 +108,15 @@ def table(records: object, columns: Sequence[str]) -> pd.DataFrame:
                 where=c,
             )
     return out
+
+
+def _days(times: Any) -> np.ndarray:
+    found = np.asarray(times)
+    if found.dtype.kind != "M":
+        raise TwinError(
+            "times as datetime64, or a column 'day'", found=f"type {found.dtype}", hint="pd.to_datetime", where="time"
+        )
+    return found.astype("datetime64[D]").astype("datetime64[ns]")
 
 
 def period(days: object) -> tuple[np.datetime64, np.datetime64] | None:

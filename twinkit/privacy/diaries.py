@@ -62,6 +62,7 @@ def diaries(
 
     Examples
     --------
+    >>> import xarray as xr
     >>> town = xr.Dataset({"x": ("zone", [0.0, 2e3]), "y": ("zone", [0.0, 0.0]), "people": ("zone", [900.0, 100.0])},
     ...                   {"zone": ["a", "b"]})
     >>> trips = diaries(town, subscribers=10, days=1, first_day="2026-03-02", reach=2e3, working=0.5, errands=1.0,

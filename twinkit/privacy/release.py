@@ -55,9 +55,9 @@ def release(
     Parameters
     ----------
     data : Dataset or DataFrame of records, or DataArray of counts
-        Records: one row an event, with the columns of the unit (`subscriber`, and `day` for "subscriber-day") and one
-        for each dim of the counts. Counts: whole numbers of 0 or more; that no unit adds more than `bound` is then
-        your word, not twinkit's.
+        Records: one row an event, with the columns of the unit (`subscriber`, and for "subscriber-day" `day`, or else
+        `time`, whose days in UTC are taken) and one for each dim of the counts. Counts: whole numbers of 0 or more;
+        that no unit adds more than `bound` is then your word, not twinkit's.
     epsilon : float [1], above 0
         Privacy that this release spends; less protects more.
     protects : {"subscriber-day", "subscriber"}
