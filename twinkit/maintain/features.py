@@ -52,8 +52,8 @@ def features(readings: Any, *, age: bool) -> np.ndarray:
     --------
     >>> rising = np.arange(100.0)[None, :, None]
     >>> said = features(rising, age=False)[0]
-    >>> said.shape, said[50, 0], said[99, 4].round(6), said[99, 7]
-    ((100, 8), 48.0, 1.0, 82.5)
+    >>> said.shape, said[[50, 99, 99], [0, 4, 7]].round(6).tolist()
+    ((100, 8), [48.0, 1.0, 82.5])
     """
     y = np.asarray(readings, dtype=float)
     if y.ndim != 3 or not y.size:

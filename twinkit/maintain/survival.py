@@ -162,7 +162,8 @@ def weibull_survival(time: Any, *, shape: Any, scale: Any) -> Any:
     >>> round(float(weibull_survival(100.0, shape=2.0, scale=100.0)), 4)
     0.3679
     """
-    return np.exp(-((time / scale) ** shape))
+    t = time if isinstance(time, xr.DataArray) else np.asarray(time, dtype=float)
+    return np.exp(-((t / scale) ** shape))
 
 
 def _lives(duration: Any, ended: Any) -> tuple[np.ndarray, np.ndarray]:
