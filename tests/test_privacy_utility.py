@@ -3,10 +3,12 @@
 import functools
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from scipy import spatial, stats
 
+import twinkit as tk
 from twinkit import TwinError, privacy
 
 PAIR = ("origin", "destination")
@@ -125,6 +127,23 @@ def test_at_epsilon_1_the_town_keeps_its_greatest_flows_and_its_decision(town):
                 truth, safe, choose=functools.partial(privacy.corridors, count=count), value=privacy.carried
             )
             assert 0 <= lost.share <= 0.05
+
+
+def test_so_does_the_town_of_mobility():
+    twin = tk.datasets.town(sites=100, seed=1)
+    trips = tk.mobility.diary(twin, persons=50_000, seed=1)
+    names = twin["sites"].site.values
+    masts = spatial.cKDTree(np.c_[twin["sites/x"].values, twin["sites/y"].values])
+    ends = {d: (trips[f"{e}_x"].values, trips[f"{e}_y"].values) for d, e in zip(PAIR, ("from", "to"), strict=True)}
+    zones = {d: names[masts.query(np.c_[x, y])[1]] for d, (x, y) in ends.items()}
+    records = pd.DataFrame({"subscriber": trips.who.values, "day": np.datetime64("2026-03-02", "ns")} | zones)
+    records = records[records.origin != records.destination]
+    over = dict.fromkeys(PAIR, names)
+    truth = records.groupby(list(PAIR)).size().to_xarray().reindex(over, fill_value=0).fillna(0)
+    safe = privacy.release(records, epsilon=1.0, protects="subscriber-day", bound=4, over=over, seed=1)
+    assert privacy.top_recall(truth, safe, count=100) >= 0.9
+    choose = functools.partial(privacy.corridors, count=10)
+    assert privacy.regret(truth, safe, choose=choose, value=privacy.carried).share <= 0.05
 
 
 def test_a_smaller_epsilon_leaves_less(town):
