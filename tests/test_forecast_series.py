@@ -200,7 +200,7 @@ BAD = {
     "run forward": lambda r: r.isel(time=[0, 1, 3, 2, *range(4, len(r))]),
     "evenly spaced": lambda r: r.isel(time=[*range(9), *range(10, len(r))]),
     "divides the day": lambda r: r.assign_coords(time=START + np.arange(len(r)) * np.timedelta64(7, "h")),
-    "at least one reading": lambda r: changed(r, (slice(None), 2), np.nan),
+    "a day of readings": lambda r: changed(r, (slice(None), 2), np.nan),
     "an infinite": lambda r: changed(r, (3, 1), np.inf),
     "times \\(datetime64": lambda r: r.assign_coords(time=np.arange(len(r))),
     "one other dim": lambda r: r.isel(gate=0),
@@ -262,6 +262,14 @@ def test_weather_must_reach_to_the_horizon():
     weather = xr.Dataset({"rain": ("time", np.zeros(len(read)))}, {"time": read["time"].to_numpy()})
     with pytest.raises(TwinError, match="weather at every time"):
         forecast.ahead(read, horizon="24h", weather=weather)
+
+
+def test_a_series_that_was_hardly_ever_read_is_given_the_doubt_of_the_others():
+    read, _ = week(24 * 29, series=20)
+    late = changed(read, (slice(None, -26), 0), np.nan)
+    said = forecast.ahead(late, horizon="24h")
+    width = (said[2] - said[0]) / said[1]
+    assert float(width[:, 0].mean()) > 0.7 * float(width[:, 1:].mean())
 
 
 def test_an_origin_outside_is_refused():

@@ -13,6 +13,9 @@ __all__ = ["around"]
 ALIKE = 10.0
 """Days of evidence with which an hour's deviation resists that of all hours and series."""
 
+UNTESTED = 12.0
+"""Values of evidence with which a series' deviation resists what is usual for its size."""
+
 POOLED = 300.0
 """Values of evidence with which a series' levels resist those of all series."""
 
@@ -63,6 +66,11 @@ def around(point: np.ndarray, past: np.ndarray, residual: np.ndarray, *, quantil
     many = seen.sum(0)
     deviation = size.sum(0) / np.maximum(many, 1)
     own = size.sum((0, 1)) / np.maximum(seen.sum((0, 1)), 1)
+    still = (own == 0) & seen.any((0, 1))
+    # a series that was hardly ever tested is as unsure, for its size, as the others are
+    level, tested = np.abs(point).mean(0), seen.sum((0, 1))
+    usual = (own * tested).sum() / max((level * tested).sum(), 1e-300)
+    own = (tested * own + UNTESTED * usual * level) / (tested + UNTESTED)
     hour = deviation.sum(1) / np.maximum(own.sum(), 1e-300)
     deviation = (many * deviation + ALIKE * hour[:, None] * own) / (many + ALIKE)
     middle = np.where(seen, past, 0).sum(0) / np.maximum(many, 1)
@@ -73,7 +81,7 @@ def around(point: np.ndarray, past: np.ndarray, residual: np.ndarray, *, quantil
     levels = _followed(levels, z.reshape(origins, leads, count), quantile)
     said = point + levels[:, None, :] * (deviation * _grown(point, middle))
     # what never was off by anything has no width to speak of
-    return np.sort(np.where(own > 0, said, point), axis=0)
+    return np.sort(np.where(still, point, said), axis=0)
 
 
 def _grown(value: np.ndarray, middle: np.ndarray) -> np.ndarray:

@@ -526,12 +526,14 @@ def _check(values: np.ndarray, table: xr.DataArray, other: str) -> None:
     if np.isinf(values).any():
         name = names[np.isinf(values).any(0)][0]
         raise TwinError("numbers", found=f"an infinite reading of '{name}'", hint="make it NaN", where=where)
-    silent = ~np.isfinite(values).any(0)
-    if silent.any():
+    step = np.diff(table["time"].to_numpy()[:2])[0]
+    fewest = round(np.timedelta64(86400, "s") / step)
+    many = np.isfinite(values).sum(0)
+    if (many < fewest).any():
         raise TwinError(
-            "at least one reading of each series",
-            found=f"none of {int(silent.sum())}, '{names[silent][0]}' first",
-            hint=f"leave them out: series.dropna('{other}', how='all')",
+            "a day of readings of each series",
+            found=f"fewer of {int((many < fewest).sum())}: {int(many.min())} of '{names[int(many.argmin())]}'",
+            hint=f"leave them out: series.dropna('{other}', thresh={fewest})",
             where=where,
         )
     low, high = _range(table.name)
