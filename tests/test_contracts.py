@@ -273,6 +273,14 @@ def _driven(twin):
     return _mobile().simulate(_roads(twin), _day(twin), seed=1)
 
 
+def _shares(twin):
+    return _mobile().street_share(twin, _roads(twin), samples=2, seed=1)
+
+
+def _counted(twin):
+    return _mobile().street_counts(_roads(twin), _driven(twin))
+
+
 def _serving(twin):
     return importlib.import_module("twinkit.radio").coverage(twin, path_loss=_free_space).server
 
@@ -299,6 +307,11 @@ EXAMPLES = {
     "twinkit.city.share": lambda twin: ((_covered(twin),), {"of": twin["surface/people"]}),
     "twinkit.city.worst_served": lambda twin: ((twin, _served(twin)), {"most": 3}),
     # mobility begin
+    "twinkit.mobility.counts.corrected": lambda twin: (
+        (_gone(twin), _counted(twin), _shares(twin)),
+        {"rounds": 20},
+    ),
+    "twinkit.mobility.counts.street_share": lambda twin: ((twin, _roads(twin)), {"samples": 2, "seed": 1}),
     "twinkit.mobility.diary.diary": lambda twin: ((twin,), {"persons": 30, "seed": 1}),
     "twinkit.mobility.diary.trip_flow": lambda twin: ((twin, _day(twin)), {"hours": True}),
     "twinkit.mobility.fit.fit_balanced": lambda twin: ((twin, _gone(twin)), {}),

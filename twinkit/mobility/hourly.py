@@ -53,7 +53,8 @@ def chunk_flows(
     least: float,
 ) -> np.ndarray:
     """Trips of the subscribers of one chunk, each as one number: (hour * zones + origin) * zones + destination."""
-    cell = cell.astype(np.int64, copy=False)
+    # one type, so that one kernel is compiled
+    who, cell = who.astype(np.int64, copy=False), cell.astype(np.int64, copy=False)
     unknown = (cell < 0) | (cell >= len(x))
     if unknown.any():
         cell = np.where(unknown, -1, cell)

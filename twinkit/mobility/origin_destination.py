@@ -48,7 +48,7 @@ def common_part(flow: Any, truth: Any) -> float:
     return float(2 * np.minimum(a, b).sum() / (a.sum() + b.sum()))
 
 
-@contract(reads=["surface/people", "places/x", "places/y", "server"], gives=["x", "y", "cell_people"], computes=True)
+@contract(reads=["surface/people", "places/x", "places/y", "server"], gives=["cell_people"], computes=True)
 def footprint(twin: xr.DataTree, server: xr.DataArray) -> xr.Dataset:
     """What a serving cell says about where its people are: a mean position, and a share for each place's zone.
 
@@ -107,13 +107,14 @@ def footprint(twin: xr.DataTree, server: xr.DataArray) -> xr.Dataset:
         share = np.nan_to_num(share / total[:, None])
     attrs = {"provenance": "modelled: people by serving cell", "assumptions": "a place's zone is nearest to it"}
     return xr.Dataset(
+        {"cell_people": (("cell", "place"), by, attrs)},
         {
-            "x": ("cell", middle["x"], attrs),
-            "y": ("cell", middle["y"], attrs),
-            "cell_people": (("cell", "place"), by, attrs),
-            "zone_share": (("cell", "place"), share),
+            "cell": ids,
+            "place": places["place"].values,
+            "x": ("cell", middle["x"], attrs | {"units": "m"}),
+            "y": ("cell", middle["y"], attrs | {"units": "m"}),
+            "zone_share": (("cell", "place"), share, attrs | {"units": "1"}),
         },
-        {"cell": ids, "place": places["place"].values},
     )
 
 
@@ -162,8 +163,10 @@ def origin_destination(
 
     Validity
     --------
-    The interval tells of who happened to be a subscriber, not of trips that nobody recorded: correct those by
-    `corrected`. Trips within one spot are not seen.
+    The interval tells of who happened to be a subscriber alone. What the method itself adds is not in it: trips that
+    nobody recorded, cells that reach over a border between zones. In a simulated town of 6000 people (operator's share
+    30 %) intervals at 95 % held the flows that everybody's records would give, and less than half of the true flows of
+    30 people and more. Counts correct some of that: `corrected`. Trips within one spot are not seen.
 
     Errors
     ------
