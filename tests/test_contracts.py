@@ -240,7 +240,7 @@ def _by_distance(population, distance):
     return importlib.import_module("twinkit.mobility").gravity(population, distance, total=1e4, exponent=1.5)
 
 
-def _counted(name, dim):
+def _hourly(name, dim):
     # ten days of hours, as a counter could have written them
     hour = np.arange(240)
     course = (0.4 + 0.3 * np.sin(hour * np.pi / 12))[:, None] + 0.05 * np.random.default_rng(1).random((240, 3))
@@ -382,9 +382,9 @@ EXAMPLES = {
         {"battery_hours": 6.0, "solar_ratio": 4.0, "reserve": 2.0},
     ),
     # energy end
-    "twinkit.forecast.series.load": lambda _: ((_counted("load", "cell"),), {"horizon": "24h"}),
-    "twinkit.forecast.series.passengers": lambda _: ((_counted("passengers", "station"),), {"horizon": "24h"}),
-    "twinkit.forecast.series.traffic": lambda _: ((_counted("traffic", "cell"),), {"horizon": "24h"}),
+    "twinkit.forecast.series.load": lambda _: ((_hourly("load", "cell"),), {"horizon": "24h"}),
+    "twinkit.forecast.series.passengers": lambda _: ((_hourly("passengers", "station"),), {"horizon": "24h"}),
+    "twinkit.forecast.series.traffic": lambda _: ((_hourly("traffic", "cell"),), {"horizon": "24h"}),
     "twinkit.plan.candidates": lambda twin: ((twin,), {"spacing": 3000.0}),
     "twinkit.plan.choose": lambda twin: ((_gain(twin).compute(),), {"budget": 2}),
     "twinkit.plan.gain": lambda twin: (
