@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -106,7 +107,7 @@ def peak_wind(*, shape: Any, pressure_drop: Any) -> Any:
     ----------
     Holland (1980), equation 7.
     """
-    return np.sqrt(np.asarray(shape) * pressure_drop / (DENSITY * np.e))
+    return np.sqrt(np.asarray(shape) * pressure_drop / (DENSITY * math.e))
 
 
 def holland_shape(radius: Any, *, latitude: Any) -> Any:
