@@ -18,6 +18,7 @@ from twinkit.radio import (
     street_features,
     uma,
 )
+from twinkit.radio.street_loss import _beyond_line
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +130,19 @@ def test_street_features_know_no_loss_and_see_the_houses():
     uneven = rows.assign(x=rows.x + np.arange(rows.sizes["sample"]) * 0.01)
     with pytest.raises(TwinError, match="regular grid"):
         street_features(uneven, most=10, seed=1)
+
+
+def test_a_transmitter_off_as_a_whole_does_not_reach_one_never_heard():
+    made = street_features(generated_streets(transmitters=3, seed=1), most=300, seed=1)
+    masts = made.pop("mast").to_numpy()
+    rest = made.pop("path_loss").to_numpy() - 100.0
+    train, test = masts != "2", masts == "2"
+    told = _beyond_line(made[train], rest[train], masts[train], made[test])
+    off = np.where(masts == "0", 30.0, -7.0)
+    again = _beyond_line(made[train], (rest + off)[train], masts[train], made[test])
+    # sums that differ in their last digit turn ties between splits; what must not pass is the 37 dB
+    np.testing.assert_allclose(told, again, atol=1.0)
+    assert np.corrcoef(told, rest[test])[0, 1] > 0.5
 
 
 def test_the_real_drive_is_repaired(testdata):

@@ -17,9 +17,8 @@ import xarray as xr
 
 from twinkit.contract import contract, whole_seed, within
 from twinkit.error import TwinError
-from twinkit.learn import Estimate, bootstrap, by_block, by_group, calibrated, rmse
-from twinkit.radio.measured import generated_drive, generated_streets, read_drive, read_streets, repaired
-from twinkit.radio.streets import street_features
+from twinkit.learn import bootstrap, by_block, by_group, calibrated, rmse
+from twinkit.radio.measured import generated_drive, read_drive, repaired
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
     from twinkit.learn import Margin
 
-__all__ = ["Calibration", "calibrate", "calibrated_loss", "drive_scores", "street_scores"]
+__all__ = ["Calibration", "calibrate", "calibrated_loss", "drive_scores"]
 
 NEEDED = (
     *("x", "y", "ground_height", "path_loss", "transmitter_x", "transmitter_y", "transmitter_height"),
@@ -511,7 +510,7 @@ def _said(fitted: Calibration, table: pd.DataFrame) -> tuple[np.ndarray, np.ndar
     return base + shift - unused, np.hypot(deviation, unused)
 
 
-# ---------------------------------------------------------------- the numbers of the cards
+# ---------------------------------------------------------------- the numbers of the card
 
 
 def drive_scores(folder: Path | None) -> dict[str, Any]:
@@ -574,71 +573,3 @@ def drive_scores(folder: Path | None) -> dict[str, Any]:
     found["coverage_new_mast"] = float(inside.mean())
     found["width_new_mast"] = float(wide.mean())
     return found
-
-
-def street_scores(folder: Path | None) -> dict[str, Any]:
-    """The numbers of the card ``propagation_streets``: transmitters left out of ray-traced (simulated) losses.
-
-    Parameters
-    ----------
-    folder : path or None
-        That holds ``itu-tokyo-simulated``; None for generated streets.
-
-    Returns
-    -------
-    dict of str to float
-        Root mean square errors [dB], and by how much less they are [1].
-
-    Examples
-    --------
-    >>> street_scores.__name__
-    'street_scores'
-    """
-    found: dict[str, Any] = {}
-    for band in ("generated",) if folder is None else ("800MHz", "7GHz"):
-        rows = (
-            generated_streets(transmitters=5, seed=3)
-            if folder is None
-            else read_streets(folder / "itu-tokyo-simulated", band=band)
-        )
-        features = street_features(rows, most=6000, seed=0)
-        masts, truth = features.pop("mast").to_numpy(), features.pop("path_loss").to_numpy()
-        log_distance = features["log_distance"].to_numpy()
-        line, said = np.empty(len(truth)), np.empty(len(truth))
-        for fold in by_group(masts):
-            start, slope = _line(log_distance[fold.train], truth[fold.train])
-            line[fold.test] = start + slope * log_distance[fold.test]
-            rest = truth[fold.train] - start - slope * log_distance[fold.train]
-            said[fold.test] = line[fold.test] + _street_model(features.iloc[fold.train], rest).predict(
-                features.iloc[fold.test].to_numpy()
-            )
-        new, old = rmse(truth, said), rmse(truth, line)
-        word = band.lower()
-        found |= {
-            f"rmse_{word}": new,
-            f"rmse_{word}_log_distance": old,
-            f"less_{word}": Estimate(1 - new / old, *_masts(truth, said, line, masts)),
-        }
-    return found
-
-
-def _masts(truth: np.ndarray, said: np.ndarray, line: np.ndarray, masts: np.ndarray) -> tuple[float, float]:
-    """The least and the most that is gained at one transmitter: five are too few to draw again."""
-    each = [
-        1 - rmse(truth[masts == m], said[masts == m]) / rmse(truth[masts == m], line[masts == m]) for m in set(masts)
-    ]
-    return float(min(each)), float(max(each))
-
-
-def _street_model(features: pd.DataFrame, rest: np.ndarray) -> Any:
-    from sklearn.ensemble import HistGradientBoostingRegressor
-
-    return HistGradientBoostingRegressor(
-        max_iter=200,
-        min_samples_leaf=200,
-        learning_rate=0.05,
-        max_leaf_nodes=15,
-        max_features=0.3,
-        early_stopping=False,
-        random_state=0,
-    ).fit(features.to_numpy(), rest)
