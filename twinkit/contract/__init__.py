@@ -406,7 +406,7 @@ def contract(
 # ---------------------------------------------------------------- who gives what
 
 # Entry points and pictures register no stage, and importing them would load panel or papermill.
-NO_STAGES = {"view", "study", "lesson", "cli", "participate", "__main__"}
+NO_STAGES = {"view", "study", "lesson", "cli", "participate.tables", "__main__"}
 
 
 def stages() -> dict[str, Stage]:
@@ -418,7 +418,7 @@ def stages() -> dict[str, Stage]:
 
 def _stage_modules(package: ModuleType) -> Iterator[str]:
     for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        if module.name.split(".")[1] in NO_STAGES:
+        if NO_STAGES & {module.name.split(".")[1], module.name.partition(".")[2]}:
             continue
         yield module.name
         if module.ispkg:
