@@ -186,7 +186,9 @@ def test_every_golden_file_has_its_notebook():
     files = sorted(GOLDEN.glob("*.json"))
     assert {source_of(p).name for p in files} >= {"coverage.ipynb"}
     for path in files:
-        assert study.expected(path)["parameters"]["small"] is True
+        assert source_of(path).exists()
+        # where a notebook has a small form, that is what the regression runs unless its full one takes as little time
+        assert study.expected(path)["parameters"].get("small", True) or path.stem in {"delay", "remaining_life"}
     regions = {study.expected(p)["parameters"]["region"] for p in files if p.name.startswith("coverage")}
     assert regions == {"IN:Shimla", "RW:Kigali", "IR:Tehran"}
 
