@@ -152,7 +152,7 @@ def test_an_earlier_run_survives_a_failing_one(short, tmp_path):
 
 
 def test_a_twin_error_inside_a_notebook_keeps_its_words(tmp_path):
-    path = notebook(tmp_path / "n.ipynb", "import twinkit as tk\ntk.vocabulary.word('rsrq')")
+    path = notebook(tmp_path / "n.ipynb", "import twinkit as tk\ntk.vocabulary.word('rsrpp')")
     with pytest.raises(TwinError, match=r"cell 2.*TwinError: expected a name of the vocabulary.*'rsrp'"):
         study.run(path)
 

@@ -102,8 +102,9 @@ def _forever(loop: asyncio.AbstractEventLoop) -> None:
         task.cancel()
     if left:
         loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
-    # it leaves the connections of clients that it refused to the garbage collector, which complains
-    for writer in [o for o in gc.get_objects() if isinstance(o, asyncio.StreamWriter)]:
+    # it leaves the connections of clients that it refused to the garbage collector, which complains;
+    # by `type`, because `isinstance` asks every weak proxy for its class, and one whose object is gone raises
+    for writer in [o for o in gc.get_objects() if type(o) is asyncio.StreamWriter]:
         if getattr(writer.transport, "_loop", None) is loop:
             writer.transport.abort()
     loop.run_until_complete(asyncio.sleep(0))
