@@ -24,7 +24,9 @@ def escaped(text: object, *, keeping: str = "") -> str:
 
 
 class TwinError(ValueError):
-    """Bad input, said once and in full.
+    r"""Bad input, said once and in full.
+
+    The message shows what a terminal would obey as its escape; the attributes keep what was given.
 
     Parameters
     ----------
@@ -43,12 +45,15 @@ class TwinError(ValueError):
     Traceback (most recent call last):
     ...
     twinkit.error.TwinError: N00E010.hgt: expected a file with heights; found an empty file. Try: download it again.
+    >>> print(TwinError("a name", found="\x1b[2Jsite", hint="rename it"))
+    expected a name; found \x1b[2Jsite. Try: rename it.
     """
 
     def __init__(self, expected: str, *, found: str, hint: str, where: str = "") -> None:
         self.expected, self.found, self.hint, self.where = expected, found, hint, where
         place = f"{where}: " if where else ""
-        super().__init__(f"{place}expected {expected}; found {_ended(found)} Try: {_ended(hint)}")
+        # a name out of a file may hold what a terminal or a notebook obeys
+        super().__init__(escaped(f"{place}expected {expected}; found {_ended(found)} Try: {_ended(hint)}", keeping="\n\t"))
 
     def __reduce__(self) -> tuple[object, ...]:
         # The default would call __init__ with the rendered message alone, so that an error raised
