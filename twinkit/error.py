@@ -53,7 +53,9 @@ class TwinError(ValueError):
         self.expected, self.found, self.hint, self.where = expected, found, hint, where
         place = f"{where}: " if where else ""
         # a name out of a file may hold what a terminal or a notebook obeys
-        super().__init__(escaped(f"{place}expected {expected}; found {_ended(found)} Try: {_ended(hint)}", keeping="\n\t"))
+        super().__init__(
+            escaped(f"{place}expected {expected}; found {_ended(found)} Try: {_ended(hint)}", keeping="\n\t")
+        )
 
     def __reduce__(self) -> tuple[object, ...]:
         # The default would call __init__ with the rendered message alone, so that an error raised
