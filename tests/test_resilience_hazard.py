@@ -205,6 +205,13 @@ def test_shaking_falls_with_distance_and_scatters_as_published():
         r.earthquake(twin, **{**quake, "magnitude": 9.5})
 
 
+def test_a_new_site_leaves_the_shaking_of_the_others_as_it_was():
+    quake = {"longitude": 86.0, "latitude": 20.0, "magnitude": 7.0, "time": "2020-01-01", "seed": 3}
+    few, more = (r.earthquake(coast(x), **quake).shaking for x in ([0.0, 30e3], [0.0, 30e3, 120e3]))
+    same = few.asset.values
+    np.testing.assert_array_equal(few.values, more.sel(asset=same).values)
+
+
 def test_a_curve_is_the_lognormal_of_scipy():
     from scipy.stats import lognorm
 

@@ -12,6 +12,7 @@ from twinkit.resilience.assets import assets, whole
 from twinkit.resilience.cyclone import EARTH, _degrees
 from twinkit.resilience.footprint import clock, footprint
 from twinkit.resilience.fragility import GRAVITY
+from twinkit.resilience.strike import luck
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -149,7 +150,7 @@ def earthquake(
     -------
     Dataset (member, time, asset)
         ``shaking`` [m/s²] and ``failure`` [1]; what differs from place to place inside one earthquake is drawn per
-        asset and member.
+        asset and member, by the asset's id: two plans feel the same earthquakes.
 
     Validity
     --------
@@ -172,6 +173,8 @@ def earthquake(
     >>> (quake.shaking.squeeze().astype(float) / 9.80665).values.round(2).tolist()
     [0.52, 0.04, 0.52]
     """
+    from scipy.special import ndtri
+
     within(magnitude, 5.0, 8.0, name="magnitude", unit="1", why="Boore and Atkinson (2008)")
     within(longitude, -180.0, 360.0, name="longitude", unit="degree")
     within(latitude, -90.0, 90.0, name="latitude", unit="degree")
@@ -189,7 +192,9 @@ def earthquake(
     median = peak_acceleration(np.minimum(far, 200e3), magnitude=magnitude, shear_velocity=shear_velocity, fault=fault)
     rng = np.random.default_rng(np.random.SeedSequence([whole_seed(seed), 2008]))
     between = rng.standard_normal((members, 1)) if members > 1 else np.zeros((1, 1))
-    inside = rng.standard_normal((members, len(far))) if members > 1 else np.zeros((1, len(far)))
+    # by the asset's id, as in `strike`: a site that a plan adds leaves the shaking of all others as it was
+    chance = luck(made["asset"].values, draws=members, seed=whole_seed(seed), salt="shaking")
+    inside = ndtri(np.clip(chance, 1e-15, None)) if members > 1 else np.zeros((1, len(far)))
     worst = median * np.exp(BETWEEN * between + INSIDE * inside)
     says = {
         "model": f"shaking by Boore and Atkinson (2008), magnitude {magnitude:g}",
