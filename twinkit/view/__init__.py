@@ -8,6 +8,9 @@ the picture. Nothing here needs a screen.
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 from twinkit.view._bars import worst_served
 from twinkit.view._figure import Figure, font
 from twinkit.view._layers import Layers, layers
@@ -22,6 +25,7 @@ __all__ = [
     "Layers",
     "before_after",
     "coverage",
+    "dashboard",
     "fan_chart",
     "font",
     "layers",
@@ -31,3 +35,10 @@ __all__ = [
     "recovery_curve",
     "worst_served",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Lazy: the dashboards bring Panel, which nobody who draws a map has to wait for.
+    if name == "dashboard":
+        return importlib.import_module("twinkit.view.dashboard")
+    raise AttributeError(f"module 'twinkit.view' has no attribute '{name}'")

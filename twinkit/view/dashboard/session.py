@@ -1,0 +1,253 @@
+"""A session: one person in front of one store, and what this person may do.
+
+It knows nothing of Panel. Whether somebody may do something is asked anew for each act, here, on the server: a page can
+show or hide a button, but only `Session.act` opens the door.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import importlib.resources
+import logging
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from twinkit.error import TwinError, close_to, escaped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import xarray as xr
+
+__all__ = ["DOES", "LONGEST", "ROLES", "Notice", "Session", "said"]
+
+ROLES = ("viewer", "citizen", "planner", "moderator", "administrator")
+DOES = {
+    "viewer": frozenset({"viewer"}),
+    "citizen": frozenset({"viewer", "citizen"}),
+    "planner": frozenset({"viewer", "citizen", "planner"}),
+    "moderator": frozenset({"viewer", "citizen", "moderator"}),
+    "administrator": frozenset(ROLES),
+}
+"""What each role may do, each act named by the role that it needs."""
+LONGEST = 600
+"""Characters of a text that somebody types."""
+log = logging.getLogger("twinkit.dashboard")
+Given = TypeVar("Given")
+
+
+@functools.cache
+def _phrases(file: str) -> dict[str, dict[str, str]]:
+    text = importlib.resources.files("twinkit.view.dashboard").joinpath(file).read_text(encoding="utf-8")
+    return {row.pop("key"): row for row in csv.DictReader(text.splitlines())}
+
+
+def said(key: str, *, language: str, file: str = "words.csv", **parts: Any) -> str:
+    """A phrase of the dashboards in a language, its parts filled in; an app's own stand in its own file.
+
+    >>> said("skip", language="fr")
+    'Aller aux images'
+    """
+    row = _phrases(file)[key]
+    return (row.get(language) or row["en"]).format(**parts)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What a person is told: `alert` when something did not work, else `status`."""
+
+    text: str
+    kind: str = "status"
+
+
+class Session:
+    """One person, one store, one page.
+
+    Parameters
+    ----------
+    store : path, optional
+    twin : DataTree, optional
+        In place of a store: nothing can be saved then.
+    language : str
+        en, hi, fr or fa.
+    user : str
+    role : str
+        One of `ROLES`.
+    asked : function, optional
+        Gives the role anew, for each act; None when the person is no longer known. Left out, `role` holds.
+
+    Errors
+    ------
+    TwinError
+        Neither store nor twin, an unknown role or language; from `twin` what opening a store gives.
+
+    Examples
+    --------
+    >>> import twinkit as tk
+    >>> twin = tk.assemble({}, title="one mast", crs="EPSG:32643")
+    >>> session = Session(twin=twin, role="viewer")
+    >>> session.act("planner", lambda: "saved") is None, session.notices[-1].kind
+    (True, 'alert')
+    >>> Session(twin=twin, role="planner").act("planner", lambda: "saved")
+    'saved'
+    """
+
+    def __init__(
+        self,
+        store: str | Path | None = None,
+        *,
+        twin: xr.DataTree | None = None,
+        language: str = "en",
+        user: str = "",
+        role: str = "viewer",
+        asked: Callable[[], str | None] | None = None,
+    ) -> None:
+        from twinkit.view._figure import checked_language
+
+        if store is None and twin is None:
+            raise TwinError("a store or a twin", found="neither", hint='tk.view.dashboard("out/shimla.twin")')
+        if role not in ROLES:
+            near = close_to(str(role), ROLES)
+            hint = f"did you mean {near}?" if near else "choose one of them"
+            raise TwinError(f"one of {', '.join(ROLES)}", found=repr(role)[:60], hint=hint, where="role")
+        self.store = None if store is None else Path(store)
+        self.language = checked_language(language)
+        self.user = user
+        self.notices: list[Notice] = []
+        self._role, self._asked, self._twin = role, asked, twin
+        self._listeners: list[Callable[[Notice], None]] = []
+        self._was = "same"
+        self._lock = threading.RLock()
+
+    # ---------------------------------------------------------------- the twin
+
+    @property
+    def twin(self) -> xr.DataTree:
+        """The twin as this page shows it, opened when first asked for; `reopen` takes the newest."""
+        with self._lock:
+            if self._twin is None:
+                self._twin = self._newest()
+            return self._twin
+
+    def reopen(self) -> xr.DataTree:
+        """The newest state of the store; a session on a twin keeps it."""
+        with self._lock:
+            if self.store is not None:
+                self._twin = self._newest()
+            return self.twin
+
+    def _newest(self) -> xr.DataTree:
+        from twinkit import store
+
+        if self.store is None:
+            raise TwinError("a store", found="a twin that was never saved", hint='tk.save(twin, "town.twin")')
+        return store.open(self.store)
+
+    def fresh(self) -> str:
+        """How the store stands to the page: "same", "newer" or "gone"; said as a notice when it changes."""
+        if self.store is None:
+            return "same"
+        from twinkit import store
+
+        try:
+            head = store.branches(self.store)["main"]
+        except (TwinError, KeyError, OSError):
+            now = "gone"
+        else:
+            shown = "" if self._twin is None else self._twin.encoding.get("head", "")
+            now = "newer" if shown and shown != head else "same"
+        before, self._was = self._was, now
+        if now != before and now == "gone":
+            self.tell(self.say("gone", where=self.store.name), kind="alert")
+        elif now == "newer" and before != "newer":
+            self.tell(self.say("newer"))
+        elif before == "gone":
+            self.tell(self.say("back"))
+        return now
+
+    # ---------------------------------------------------------------- who may
+
+    @property
+    def role(self) -> str:
+        """The role of now: whoever was dismissed a second ago is a viewer already."""
+        if self._asked is None:
+            return self._role
+        now = self._asked()
+        return now if now in ROLES else "viewer"
+
+    def may(self, role: str) -> bool:
+        """Whether this person may do what `role` may do."""
+        return role in DOES[self.role]
+
+    def act(self, role: str, function: Callable[[], Given], *, done: str = "") -> Given | None:
+        """Do something that needs a role; what goes wrong becomes a notice, never a traceback.
+
+        Parameters
+        ----------
+        role : str
+            The least role: "viewer" for what only looks.
+        function : function of nothing
+        done : str
+            Said when it worked.
+
+        Returns
+        -------
+        what the function gives, or None when it was not allowed or did not work
+        """
+        if role not in ROLES:
+            raise TwinError(f"one of {', '.join(ROLES)}", found=repr(role), hint="choose one of them", where="role")
+        if not self.may(role):
+            parts = {"needed": self.say(role), "role": self.say(self.role)}
+            self.tell(self.say("forbidden", **parts), kind="alert")
+            return None
+        try:
+            given = function()
+        except TwinError as fault:
+            if self.fresh() != "gone":
+                self.tell(str(fault), kind="alert")
+            return None
+        except Exception:
+            log.exception("an act on %s failed", self.store)
+            if self.fresh() != "gone":
+                self.tell(self.say("failed"), kind="alert")
+            return None
+        if done:
+            self.tell(done)
+        return given
+
+    def text(self, given: object, *, most: int = LONGEST) -> str:
+        r"""What somebody typed, without the marks that a screen obeys; too long is an error, not cut.
+
+        >>> import twinkit as tk
+        >>> Session(twin=tk.assemble({}, title="", crs="EPSG:32643")).text(" two\u202e masts ")
+        'two\\u202e masts'
+        """
+        whole = str(given).strip()
+        if len(whole) > most:
+            raise TwinError(
+                f"a text of at most {most:,} characters",
+                found=f"{len(whole):,} characters",
+                hint="say it in fewer words",
+            )
+        return escaped(whole)
+
+    # ---------------------------------------------------------------- what is said
+
+    def say(self, key: str, *, file: str = "words.csv", **parts: Any) -> str:
+        """A phrase in the session's language; `file` is the app's own, e.g. ``"words_plan.csv"``."""
+        return said(key, language=self.language, file=file, **parts)
+
+    def tell(self, text: str, *, kind: str = "status") -> None:
+        """Put a notice on the page: it is read out, too. `kind` is "status" or "alert"."""
+        notice = Notice(escaped(text, keeping="\n"), kind)
+        self.notices.append(notice)
+        del self.notices[:-50]
+        for listener in tuple(self._listeners):
+            listener(notice)
+
+    def listen(self, listener: Callable[[Notice], None]) -> None:
+        """Call a function with each notice from now on."""
+        self._listeners.append(listener)
