@@ -11,6 +11,7 @@ published crate, shows that.
 
 from __future__ import annotations
 
+from twinkit.store.arrivals import Arrivals, arrivals
 from twinkit.store.check import Verification, verify
 from twinkit.store.compact import compact
 from twinkit.store.difference import Difference, diff
@@ -21,6 +22,7 @@ from twinkit.store.write import _first as _first
 from twinkit.store.write import append, branch, expire, save, tag
 
 __all__ = [
+    "Arrivals",
     "Commit",
     "Difference",
     "History",
@@ -30,6 +32,7 @@ __all__ = [
     "Status",
     "Verification",
     "append",
+    "arrivals",
     "branch",
     "branches",
     "compact",

@@ -313,6 +313,15 @@ class Chest:
             trouble = sqlite3.OperationalError("it is opened and closed all the time")
         raise _disk(trouble, self.file)
 
+    def standing(self) -> tuple[list[bytes], Totals]:
+        """What is in the journal, and what came in since it began; read while an ingester may write."""
+        found = self.batches()
+        try:
+            with self._reading() as c:
+                return found, Totals() if c is None else _totals(c)
+        except (sqlite3.Error, ValueError) as fault:
+            raise _disk(fault, self.file) from None
+
     def letters(self) -> list[tuple[int, str, str, bytes]]:
         """Refused messages: received [ms], topic, reason, payload."""
         try:
