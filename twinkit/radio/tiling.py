@@ -18,7 +18,7 @@ from twinkit.twin import tiles
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["READS", "answers", "at_most", "check_axes", "ground_at_masts"]
+__all__ = ["READS", "answers", "at_most", "check_axes", "columns_of", "ground_at", "ground_at_masts", "layers_of"]
 
 # Edge of one pass [pixels]: a dozen float64 arrays of its square stay in the second-level cache. Over terrain more,
 # because a path from afar is paid once for all that it passes.
@@ -68,25 +68,45 @@ def answers(
     check_axes(surface)
     y, x = (surface[d].values.astype(float) for d in ("y", "x"))
     over_terrain = hasattr(model, "halo")
-    layers = {n: surface[n].transpose("y", "x").data for n in LAYERS[: 3 if over_terrain else 1] if n in surface}
+    layers = layers_of(surface, over_terrain=over_terrain)
+    columns, fixed = columns_of(
+        twin, antennas=antennas, subcarrier_spacing=subcarrier_spacing, within=(y, x) if over_terrain else None
+    )
+    if load is not None:
+        columns["load"] = load
+    lazy = any(hasattr(a, "dask") for a in (*layers.values(), *columns.values()))
+    given = (layers, y, x, columns, fixed, model, ask, record)
+    packed = (_lazy if lazy else _now)(*given)
+    return {n: packed[n] for n in record.names or ()}
+
+
+def layers_of(surface: xr.Dataset, *, over_terrain: bool) -> dict[str, Any]:
+    """The arrays (y, x) of a surface that a model looks at."""
+    names = LAYERS if over_terrain else LAYERS[:1]
+    return {n: surface[n].transpose("y", "x").data for n in names if n in surface}
+
+
+def columns_of(
+    twin: xr.DataTree,
+    *,
+    antennas: Mapping[str, Callable[..., Any]] | None,
+    subcarrier_spacing: float,
+    within: tuple[np.ndarray, np.ndarray] | None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What `network` takes of a twin: columns of its tables, lazy where they are, and what is fixed."""
     sites, cells = (twin.children[n].to_dataset(inherit=False) for n in ("sites", "cells"))
     columns = {f"site_{n}": sites[n].data for n in ("x", "y", "height")}
     columns |= {n: cells[n].data for n in ("azimuth", "downtilt", "frequency", "bandwidth", "transmit_power")}
     columns |= {"cell_site": cells["site"].data, "antenna": cells["antenna"].data}
-    if load is not None:
-        columns["load"] = load
     fixed: dict[str, Any] = {
         "site": sites["site"].values,
         "cell": cells["cell"].values if "cell" in cells.coords else None,
         "patterns": {**ANTENNAS, **(antennas or {})},
         "subcarrier_spacing": subcarrier_spacing,
     }
-    if over_terrain:
-        fixed["within"] = (y, x)
-    lazy = any(hasattr(a, "dask") for a in (*layers.values(), *columns.values()))
-    given = (layers, y, x, columns, fixed, model, ask, record)
-    packed = (_lazy if lazy else _now)(*given)
-    return {n: packed[n] for n in record.names or ()}
+    if within is not None:
+        fixed["within"] = within
+    return columns, fixed
 
 
 # ---------------------------------------------------------------- one tile
@@ -163,7 +183,7 @@ def _now(
     import dask
 
     heights = np.asarray(layers["ground_height"])
-    made = network(**columns, **fixed, site_ground=_ground_at(heights, y, x, columns["site_y"], columns["site_x"]))
+    made = network(**columns, **fixed, site_ground=ground_at(heights, y, x, columns["site_y"], columns["site_x"]))
     out = {n: np.empty(heights.shape, record[n]) for n in record.names or ()}
     over_terrain = hasattr(model, "halo")
     terrain = model.ground((0, 0), **layers) if over_terrain else None
@@ -242,7 +262,7 @@ def _around(start: int, length: int, size: int, halo: int | None) -> tuple[int, 
     return (0, size) if halo is None else (max(0, start - halo), min(size, start + length + halo))
 
 
-def _ground_at(ground: Any, y: Any, x: Any, site_y: Any, site_x: Any) -> np.ndarray:
+def ground_at(ground: Any, y: Any, x: Any, site_y: Any, site_x: Any) -> np.ndarray:
     """Ground height [m] of the pixel in which each mast stands; outside the map, of the nearest pixel."""
     return np.asarray(ground)[_nearest(y, site_y), _nearest(x, site_x)].astype(float)
 
