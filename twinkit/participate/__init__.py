@@ -8,7 +8,8 @@ the people's pixels, so that a plan can weigh them. `export` and `take_in` speak
 from __future__ import annotations
 
 from twinkit.participate.decidim import export, take_in
-from twinkit.participate.register import Happening, Pin, Receipt, Register, register
+from twinkit.participate.pin import Happening, Pin, Receipt
+from twinkit.participate.register import Register, register
 from twinkit.participate.weight import wished
 
 __all__ = ["Happening", "Pin", "Receipt", "Register", "export", "register", "take_in", "wished"]

@@ -65,10 +65,16 @@ def engine(where: str | Path) -> Any:
         made = sql.create_engine(url.set(drivername="sqlite"), connect_args={"timeout": PATIENCE})
         sql.event.listen(made, "connect", _settled)
         # Pysqlite begins late and as a reader; two writers would then read the same count and both be below the limit.
-        sql.event.listen(made, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+        # Who only looks says so, and waits for no writer.
+        sql.event.listen(made, "begin", _begun)
     else:
         raise _unknown(f"a {backend} database")
     return made
+
+
+def _begun(connection: Any) -> None:
+    looks = connection.get_execution_options().get("looks", False)
+    connection.exec_driver_sql("BEGIN" if looks else "BEGIN IMMEDIATE")
 
 
 def _unknown(found: str) -> TwinError:

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinkit.error import TwinError, escaped
-from twinkit.participate import register as _register
+from twinkit.participate import rows as _rows_of
+from twinkit.participate.pin import LONGEST, digest, hashed
+from twinkit.participate.pin import said as kept
 
 if TYPE_CHECKING:
     from twinkit.participate.register import Pin, Register
@@ -128,7 +130,8 @@ def take_in(register: Register, path: str | Path, *, language: str = "en", by: s
     Returns
     -------
     dict
-        How many were ``new``, ``known`` from before, ``outside`` of the region or without a place, and ``unfit``.
+        How many were ``new``, ``known`` from before, ``deleted`` here before, ``outside`` of the region or without a
+        place, and ``unfit``.
 
     Errors
     ------
@@ -136,7 +139,7 @@ def take_in(register: Register, path: str | Path, *, language: str = "en", by: s
         No file, one that is too large or no such CSV.
     """
     rows = _rows(Path(path))
-    out = dict.fromkeys(("new", "known", "outside", "unfit"), 0)
+    out = dict.fromkeys(("new", "known", "deleted", "outside", "unfit"), 0)
     from pyproj import Transformer
 
     to = Transformer.from_crs("EPSG:4326", register.choices["crs"], always_xy=True)
@@ -170,26 +173,27 @@ def _taken(
     from twinkit.participate import tables
 
     try:
-        words = _register._said(_plain(said))
-        reason = _register._said(_plain(reason)) if reason.strip() else ""
+        words = kept(_plain(said))
+        reason = kept(_plain(reason)) if reason.strip() else ""
     except TwinError:
         return "unfit"
     with register._change("take in") as (connection, now):
         if connection.execute(sql.select(tables.pin.c.id).where(tables.pin.c.reference == reference)).first():
             return "known"
+        if connection.execute(sql.select(tables.spent.c.at).where(tables.spent.c.key == hashed(reference))).first():
+            return "deleted"
         number = register._insert(
-            connection, subject="proposal", words=words, digest=_register._digest(words),
+            connection, subject="proposal", words=words, digest=digest(words),
             place=register._square(*at), state=state, flag="imported", now=now, reference=reference,
         )  # fmt: skip
-        register._happened(connection, number, state, by, reason, {}, now)
+        _rows_of.happened(connection, number, state, by, reason, now=now)
     return "new"
 
 
 def _plain(text: str) -> str:
     """At most as many characters as a pin has, with the apostrophe away that a spreadsheet was told by."""
     text = text[1:] if text[:1] == "'" and text[1:2] in tuple("=+-@") else text
-    longest = _register.LONGEST
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def _in_language(row: dict[str, str], field: str, language: str) -> str:

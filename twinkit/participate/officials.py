@@ -10,11 +10,12 @@ import secrets
 from typing import TYPE_CHECKING
 
 from twinkit.error import TwinError, close_to, escaped
+from twinkit.participate.limits import counted
 
 if TYPE_CHECKING:
     from twinkit.participate.register import Register
 
-__all__ = ["MAY", "appoint", "dismiss", "known", "pass_for", "passed"]
+__all__ = ["MAY", "appoint", "dismiss", "known", "leave", "pass_for", "passed"]
 
 MAY = {
     "viewer": frozenset({"look"}),
@@ -85,7 +86,7 @@ def dismiss(register: Register, name: str) -> None:
 
 
 def known(register: Register, name: str, password: str, *, source: str) -> bool:
-    """Whether the password is that of the official; ten tries in an hour from one source.
+    """Whether the password is that of the official; as many tries in an hour from one source as pins.
 
     Errors
     ------
@@ -95,7 +96,7 @@ def known(register: Register, name: str, password: str, *, source: str) -> bool:
     from twinkit.participate import tables
 
     with register._change(f"source {source}") as (connection, now):
-        register._limited(connection, f"password {source}", now)
+        counted(connection, f"password {source}", now, keyed=register._keyed, most=register.choices["hourly"])
         held = tables.official
         row = connection.execute(held.select().where(held.c.name == name[:80])).mappings().first()
     # A name that nobody has takes as long as one that somebody has.
@@ -128,11 +129,20 @@ def passed(register: Register, carried: str) -> tuple[str, str] | None:
     return name, held.partition(" ")[0]
 
 
+def leave(register: Register, name: str) -> None:
+    """Sign somebody out everywhere: the passes given so far open nothing any more."""
+    from twinkit.participate import tables
+
+    held = tables.official
+    with register._change(f"official {name}") as (connection, _):
+        connection.execute(held.update().where(held.c.name == name).values(turn=held.c.turn + 1))
+
+
 def _of(register: Register, name: str) -> str:
-    """Role and kept secret of an official: a new password or role ends the passes of before."""
+    """Role, turn and kept secret of an official: a new password, another role or signing out ends the passes so far."""
     from twinkit.participate import tables
 
     with register._look() as connection:
         held = tables.official
         row = connection.execute(held.select().where(held.c.name == name[:80])).mappings().first()
-    return f"{row['role']} {row['secret']}" if row else ""
+    return f"{row['role']} {row['turn']} {row['secret']}" if row else ""

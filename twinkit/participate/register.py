@@ -15,8 +15,6 @@ import hmac
 import json
 import math
 import secrets
-import unicodedata
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,68 +22,18 @@ import xarray as xr
 
 from twinkit.contract import stamp, within
 from twinkit.error import TwinError, close_to, escaped
-from twinkit.participate import database
+from twinkit.participate import database, rows
+from twinkit.participate.limits import DAY, counted, flagged
+from twinkit.participate.pin import Happening, Pin, Receipt, digest, hashed, said
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["Happening", "Pin", "Receipt", "Register", "register"]
 
-LONGEST = 600
-"""Characters of a pin's words."""
-DAY = dt.timedelta(days=1)
 SHOWN = ("received", "studied", "accepted", "rejected")
 NEXT = {"received": ("studied", "rejected"), "studied": ("studied", "accepted", "rejected")}
-FLOOD = 5
-"""The same words so often in a day, wherever, are a flood: they wait for a moderator."""
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """What a citizen is given for a pin: its number, and the code that alone follows it and takes it back."""
-
-    pin: int
-    code: str
-    state: str
-
-
-@dataclass(frozen=True)
-class Happening:
-    """One step in the life of a pin.
-
-    Attributes
-    ----------
-    state : str
-    by : str
-        Who: "citizen", or the name under which an official acts.
-    reason : str
-    figures : dict of str to float
-        What a study found.
-    at : datetime, UTC
-    """
-
-    state: str
-    by: str
-    reason: str
-    figures: dict[str, float]
-    at: dt.datetime
-
-
-@dataclass(frozen=True)
-class Pin:
-    """A pin as the register has it; `square` is its column and row in the grid, never a finer place."""
-
-    id: int
-    subject: str
-    words: str
-    square: tuple[int, int]
-    state: str
-    flag: str
-    supports: int
-    received: dt.datetime
-    reference: str = ""
-    happenings: tuple[Happening, ...] = field(default=())
 
 
 def register(
@@ -211,25 +159,25 @@ class Register:
                 hint=f"did you mean {near}?" if near else "choose one of them",
                 where="subject",
             )
-        said = _said(words)
+        kept = said(words)
         place = self._square(x, y)
-        digest, code = _digest(said), self._code(key)
+        same, code = digest(kept), self._code(key)
         with self._change(f"source {source}") as (connection, now):
-            known = self._known(connection, key)
+            known = rows.known(connection, key)
             if known is not None:
                 return Receipt(known[0], code, known[1])
-            self._limited(connection, source, now)
-            flag = self._flag(connection, digest, place, now)
+            counted(connection, source, now, keyed=self._keyed, most=self.choices["hourly"])
+            flag = flagged(connection, same, place, now)
             state = "waiting" if flag or self.choices["moderated"] else "received"
             number = self._insert(
-                connection, subject=subject, words=said, digest=digest, place=place, state=state, flag=flag, now=now
+                connection, subject=subject, words=kept, digest=same, place=place, state=state, flag=flag, now=now
             )
-            connection.execute(tables.receipt.insert().values(key=_hash(key), pin=number, code=_hash(code)))
-            self._happened(connection, number, state, "citizen", "", {}, now)
+            connection.execute(tables.receipt.insert().values(key=hashed(key), pin=number, code=hashed(code)))
+            rows.happened(connection, number, state, "citizen", now=now)
         return Receipt(number, code, state)
 
-    def support(self, number: int, *, person: str, source: str) -> int:
-        """Support a pin that is shown; twice is once. Gives how many do.
+    def support(self, number: int, *, person: str, source: str, on: bool = True) -> int:
+        """Support a pin that is shown, or take the support back; twice is once. Gives how many do.
 
         Parameters
         ----------
@@ -238,6 +186,8 @@ class Register:
             What tells one person from another, such as a cookie's value; kept as a keyed digest.
         source : str
             As for `receive`: ten times as many supports as pins in an hour.
+        on : bool
+            False takes it back.
 
         Errors
         ------
@@ -253,14 +203,28 @@ class Register:
                 sql.select(tables.pin.c.id).where(tables.pin.c.id == number, tables.pin.c.state.in_(SHOWN))
             ).first()
             if shown is None:
-                raise _nothing(number)
+                raise rows.nothing(number)
             who = self._keyed(f"person {person}")
             mine = (tables.support.c.pin == number) & (tables.support.c.person == who)
-            if connection.execute(sql.select(tables.support.c.pin).where(mine)).first() is None:
-                self._limited(connection, f"support {source}", now, times=10)
+            if not on:
+                connection.execute(tables.support.delete().where(mine))
+            elif connection.execute(sql.select(tables.support.c.pin).where(mine)).first() is None:
+                most = 10 * self.choices["hourly"]
+                counted(connection, f"support {source}", now, keyed=self._keyed, most=most)
                 connection.execute(tables.support.insert().values(pin=number, person=who, received=now))
             count = sql.select(sql.func.count()).where(tables.support.c.pin == number)
             return int(connection.execute(count).scalar_one())
+
+    def supported(self, person: str) -> set[int]:
+        """Numbers of the pins that a person supports."""
+        import sqlalchemy as sql
+
+        from twinkit.participate import tables
+
+        s = tables.support.c
+        with self._look() as connection:
+            mine = connection.execute(sql.select(s.pin).where(s.person == self._keyed(f"person {person}")))
+            return {int(number) for (number,) in mine}
 
     def follow(self, code: str) -> Pin:
         """The pin of a receipt, with all that happened to it.
@@ -271,7 +235,7 @@ class Register:
             No pin has this code, or it was taken back.
         """
         with self._look() as connection:
-            return self._pin(connection, self._of_code(connection, code))
+            return rows.the_pin(connection, rows.number_of(connection, code))
 
     def withdraw(self, code: str) -> None:
         """Take a pin back: its words, its supports and what happened to it are deleted.
@@ -281,11 +245,8 @@ class Register:
         TwinError
             No pin has this code, or it was taken back before.
         """
-        from twinkit.participate import tables
-
-        with self._change("withdraw") as (connection, _):
-            number = self._of_code(connection, code)
-            connection.execute(tables.pin.delete().where(tables.pin.c.id == number))
+        with self._change("withdraw") as (connection, now):
+            self._delete(connection, rows.number_of(connection, code), "citizen", "", now)
         self._forgotten()
 
     # ---------------------------------------------------------------- what everybody sees
@@ -335,32 +296,60 @@ class Register:
         out = out.assign_coords(x=("square", middle[:, 0], {"units": "m"}), y=("square", middle[:, 1], {"units": "m"}))
         return out.assign_attrs(square=self.choices["square"], crs=self.choices["crs"])
 
-    def proposals(self, *, most: int = 100) -> list[Pin]:
-        """Proposals that are shown, the most supported first, with all that happened to them."""
+    def proposals(self, *, states: Sequence[str] = SHOWN, most: int = 100, skip: int = 0) -> list[Pin]:
+        """Proposals that are shown, the most supported first, with all that happened to them.
+
+        Parameters
+        ----------
+        states : sequence of str
+            Of these states alone.
+        most, skip : int
+            How many, after leaving out so many.
+        """
         import sqlalchemy as sql
 
         from twinkit.participate import tables
 
         p = tables.pin.c
         many = sql.select(sql.func.count()).where(tables.support.c.pin == p.id).correlate(tables.pin).scalar_subquery()
-        wanted = (
-            sql.select(p.id).where(p.subject == "proposal", p.state.in_(SHOWN)).order_by(many.desc(), p.id).limit(most)
-        )
+        wanted = (p.subject == "proposal") & p.state.in_([s for s in states if s in SHOWN])
+        return self._listed(wanted, (many.desc(), p.id), most, skip)
+
+    def counts(self) -> dict[str, int]:
+        """How many pins are in each state, and how many were deleted by their authors and by officials."""
+        import sqlalchemy as sql
+
+        from twinkit.participate import tables
+
+        p, s = tables.pin.c, tables.spent.c
+        out = dict.fromkeys((*tables.STATES, "taken back", "deleted"), 0)
         with self._look() as connection:
-            return [self._pin(connection, number) for (number,) in connection.execute(wanted).all()]
+            held = connection.execute(sql.select(p.state, sql.func.count()).group_by(p.state))
+            out |= {str(state): int(many) for state, many in held}
+            for by, many in connection.execute(sql.select(s.by, sql.func.count()).group_by(s.by)):
+                out["taken back" if by == "citizen" else "deleted"] += int(many)
+        return out
 
     # ---------------------------------------------------------------- a moderator, a planner
 
-    def waiting(self, *, most: int = 100) -> list[Pin]:
+    def waiting(self, *, most: int = 100, skip: int = 0) -> list[Pin]:
         """Pins that wait for a moderator, the oldest first; `flag` says why one waits although others do not."""
+        from twinkit.participate import tables
+
+        return self._listed(tables.pin.c.state == "waiting", (tables.pin.c.id,), most, skip)
+
+    def reports(self, *, most: int = 100, skip: int = 0) -> list[Pin]:
+        """What citizens report, proposals apart, that was not decided: by squares, the fullest first."""
         import sqlalchemy as sql
 
         from twinkit.participate import tables
 
         p = tables.pin.c
-        with self._look() as connection:
-            wanted = sql.select(p.id).where(p.state == "waiting").order_by(p.id).limit(most)
-            return [self._pin(connection, number) for (number,) in connection.execute(wanted).all()]
+        other = tables.pin.alias()
+        near = (other.c.column == p.column) & (other.c.row == p.row) & other.c.state.in_(SHOWN)
+        many = sql.select(sql.func.count()).select_from(other).where(near).correlate(tables.pin).scalar_subquery()
+        wanted = (p.subject != "proposal") & p.state.in_(("received", "studied"))
+        return self._listed(wanted, (many.desc(), p.column, p.row, p.id), most, skip)
 
     def moderate(self, number: int, *, show: bool, by: str, reason: str = "") -> Pin:
         """Show a pin, or hide it and say why.
@@ -371,17 +360,19 @@ class Register:
             No such pin, one that was studied already, no name, or a pin hidden without a reason.
         """
         with self._change(f"pin {number}") as (connection, now):
-            pin = self._pin(connection, number)
+            pin = rows.the_pin(connection, number)
             if pin.state not in ("waiting", "hidden", "received"):
                 raise TwinError(
                     "a pin that is not studied yet", found=f"one that is {pin.state}", hint="advance it instead"
                 )
             if not show and not reason.strip():
-                raise TwinError("a reason", found="none", hint="its author can read it: say what was wrong")
+                raise TwinError(
+                    "a reason", found="none", hint="its author can read it: say what was wrong", where="reason"
+                )
             state = "received" if show else "hidden"
             if state != pin.state:
-                self._becomes(connection, number, state, by, reason, {}, now)
-            return self._pin(connection, number)
+                rows.becomes(connection, number, state, by, reason, now=now)
+            return rows.the_pin(connection, number)
 
     def advance(
         self, number: int, state: str, *, by: str, reason: str = "", figures: Mapping[str, float] | None = None
@@ -405,7 +396,7 @@ class Register:
         """
         found = {str(k): float(v) for k, v in (figures or {}).items()}
         with self._change(f"pin {number}") as (connection, now):
-            pin = self._pin(connection, number)
+            pin = rows.the_pin(connection, number)
             after = NEXT.get(pin.state, ())
             if state not in after:
                 raise TwinError(
@@ -418,8 +409,25 @@ class Register:
                 raise TwinError("the figures of the study", found=f"{found}", hint='figures={"people gained": 1200}')
             if state in ("accepted", "rejected") and not reason.strip():
                 raise TwinError("the reason of the decision", found="none", hint="whoever wrote the pin will read it")
-            self._becomes(connection, number, state, by, reason, found, now)
-            return self._pin(connection, number)
+            rows.becomes(connection, number, state, by, reason, found, now=now)
+            return rows.the_pin(connection, number)
+
+    def delete(self, number: int, *, by: str, reason: str) -> None:
+        """Delete a pin on request, such as of somebody whom it names: its words are gone, not hidden.
+
+        That it was done, by whom and why, is kept; neither its number nor its words. Do not repeat them in the reason.
+
+        Errors
+        ------
+        TwinError
+            No such pin, no name, no reason.
+        """
+        with self._change("withdraw") as (connection, now):
+            if not reason.strip():
+                raise TwinError("a reason", found="none", hint="who asked for it? without names", where="reason")
+            rows.the_pin(connection, number)
+            self._delete(connection, number, said(by), said(reason, where="reason"), now)
+        self._forgotten()
 
     def expire(self) -> int:
         """Delete what is older than the register keeps, but for accepted proposals; gives how many pins went."""
@@ -427,10 +435,12 @@ class Register:
 
         p = tables.pin.c
         with self._change("expire") as (connection, now):
-            old = (p.received < now - dt.timedelta(days=self.choices["keep"])) & (p.state != "accepted")
-            gone = connection.execute(tables.pin.delete().where(old)).rowcount
+            before = now - dt.timedelta(days=self.choices["keep"])
+            gone = rows.deleted(connection, (p.received < before) & (p.state != "accepted"))
+            connection.execute(tables.spent.delete().where(tables.spent.c.at < before))
+            connection.execute(tables.visit.delete().where(tables.visit.c.at < now - DAY))
         self._forgotten()
-        return int(gone)
+        return gone
 
     # ---------------------------------------------------------------- within
 
@@ -444,18 +454,42 @@ class Register:
                 rows = [{"name": n, "value": json.dumps(v)} for n, v in held.items()]
                 connection.execute(tables.setting.insert(), rows)
         self._secret = bytes.fromhex(held.pop("secret"))
+        held.pop("last", None)
         self.choices = held
 
     @contextlib.contextmanager
     def _look(self) -> Iterator[Any]:
-        with database.faults(self._engine), self._engine.begin() as connection:
+        looking = self._engine.execution_options(looks=True)
+        with database.faults(self._engine), looking.begin() as connection:
             yield connection
+
+    def _listed(self, wanted: Any, order: tuple[Any, ...], most: int, skip: int) -> list[Pin]:
+        import sqlalchemy as sql
+
+        from twinkit.participate import tables
+
+        chosen = sql.select(tables.pin.c.id).where(wanted).order_by(*order).limit(most).offset(skip)
+        with self._look() as connection:
+            return rows.pins(connection, [int(number) for (number,) in connection.execute(chosen)])
+
+    def _delete(self, connection: Any, number: int, by: str, reason: str, now: dt.datetime) -> None:
+        """Delete a pin, and remember its form, so that the same form, or the same import, does not bring it back."""
+        import sqlalchemy as sql
+
+        from twinkit.participate import tables
+
+        r, p = tables.receipt.c, tables.pin.c
+        key = connection.execute(sql.select(r.key).where(r.pin == number)).scalar()
+        reference = connection.execute(sql.select(p.reference).where(p.id == number)).scalar()
+        row = {"key": key or hashed(reference or secrets.token_hex(16)), "by": by, "reason": reason, "at": now}
+        connection.execute(tables.spent.insert().values(row))
+        rows.deleted(connection, p.id == number)
 
     @contextlib.contextmanager
     def _change(self, what: str) -> Iterator[tuple[Any, dt.datetime]]:
         """A transaction and its moment; changes of the same name follow one another."""
         number = int.from_bytes(hashlib.sha256(what.encode()).digest()[:7], "big")
-        with self._look() as connection:
+        with database.faults(self._engine), self._engine.begin() as connection:
             database.alone(connection, number)
             yield connection, self._clock().astimezone(dt.UTC).replace(tzinfo=None)
 
@@ -490,48 +524,6 @@ class Register:
         side = self.choices["square"]
         return left + (square[0] + 0.5) * side, low + (square[1] + 0.5) * side
 
-    def _known(self, connection: Any, key: str) -> tuple[int, str] | None:
-        import sqlalchemy as sql
-
-        from twinkit.participate import tables
-
-        r, p = tables.receipt.c, tables.pin.c
-        row = connection.execute(sql.select(p.id, p.state).where(r.key == _hash(key), p.id == r.pin)).first()
-        return None if row is None else (int(row[0]), str(row[1]))
-
-    def _limited(self, connection: Any, source: str, now: dt.datetime, *, times: int = 1) -> None:
-        """Count a visit, or raise where there were too many; digests of days before yesterday are deleted."""
-        import sqlalchemy as sql
-
-        from twinkit.participate import tables
-
-        if not isinstance(source, str) or not source or len(source) > 400:
-            raise TwinError("where it came from, as text", found="nothing or too much", hint="a network address")
-        v = tables.visit.c
-        connection.execute(tables.visit.delete().where(v.at < now - DAY))
-        mine = [self._keyed(f"visit {day} {source}") for day in ((now - DAY).date(), now.date())]
-        hour = now - dt.timedelta(hours=1)
-        before = connection.execute(sql.select(v.at).where(v.source.in_(mine), v.at > hour).order_by(v.at)).all()
-        if len(before) >= times * self.choices["hourly"]:
-            wait = math.ceil((before[0][0] - hour).total_seconds() / 60)
-            raise TwinError(
-                f"at most {times * self.choices['hourly']} in an hour from one place",
-                found="more",
-                hint=f"come back in {max(wait, 1)} min; what you sent before is kept",
-                where="source",
-            )
-        connection.execute(tables.visit.insert().values(source=mine[1], at=now))
-
-    def _flag(self, connection: Any, digest: str, place: tuple[int, int], now: dt.datetime) -> str:
-        import sqlalchemy as sql
-
-        from twinkit.participate import tables
-
-        p = tables.pin.c
-        same = sql.select(p.column, p.row).where(p.digest == digest, p.received > now - DAY)
-        before = [(int(c), int(r)) for c, r in connection.execute(same)]
-        return "flood" if len(before) >= FLOOD else "repeated" if place in before else ""
-
     def _insert(
         self,
         connection: Any,
@@ -545,80 +537,11 @@ class Register:
         now: dt.datetime,
         reference: str | None = None,
     ) -> int:
-        from twinkit.participate import tables
-
         row = {
             "subject": subject, "words": words, "digest": digest, "column": place[0], "row": place[1], "state": state,
             "flag": flag, "received": now, "reference": reference,
         }  # fmt: skip
-        return int(connection.execute(tables.pin.insert().values(row)).inserted_primary_key[0])
-
-    def _happened(
-        self,
-        connection: Any,
-        number: int,
-        state: str,
-        by: str,
-        reason: str,
-        figures: dict[str, float],
-        now: dt.datetime,
-    ) -> None:
-        from twinkit.participate import tables
-
-        if not by.strip() or len(by) > 80:
-            raise TwinError("a name of 1 to 80 characters", found="another", hint="who answers for this?", where="by")
-        row = {
-            "pin": number, "state": state, "by": _said(by), "reason": _said(reason) if reason.strip() else "",
-            "figures": json.dumps(figures), "at": now,
-        }  # fmt: skip
-        connection.execute(tables.event.insert().values(row))
-
-    def _becomes(
-        self,
-        connection: Any,
-        number: int,
-        state: str,
-        by: str,
-        reason: str,
-        figures: dict[str, float],
-        now: dt.datetime,
-    ) -> None:
-        from twinkit.participate import tables
-
-        connection.execute(tables.pin.update().where(tables.pin.c.id == number).values(state=state))
-        self._happened(connection, number, state, by, reason, figures, now)
-
-    def _of_code(self, connection: Any, code: str) -> int:
-        import sqlalchemy as sql
-
-        from twinkit.participate import tables
-
-        tidy = str(code)[:200].strip().lower().replace(" ", "").replace("-", "")
-        held = sql.select(tables.receipt.c.pin).where(tables.receipt.c.code == _hash(tidy))
-        row = connection.execute(held).first()
-        if row is None:
-            raise TwinError("the code of a receipt", found="one that no pin has", hint="was the pin taken back?")
-        return int(row[0])
-
-    def _pin(self, connection: Any, number: int) -> Pin:
-        import sqlalchemy as sql
-
-        from twinkit.participate import tables
-
-        row = connection.execute(tables.pin.select().where(tables.pin.c.id == number)).mappings().first()
-        if row is None:
-            raise _nothing(number)
-        many = connection.execute(sql.select(sql.func.count()).where(tables.support.c.pin == number)).scalar_one()
-        e = tables.event.c
-        steps = connection.execute(tables.event.select().where(e.pin == number).order_by(e.id)).mappings()
-        happenings = tuple(
-            Happening(s["state"], s["by"], s["reason"], json.loads(s["figures"]), s["at"].replace(tzinfo=dt.UTC))
-            for s in steps
-        )
-        return Pin(
-            row["id"], row["subject"], row["words"], (row["column"], row["row"]), row["state"], row["flag"], int(many),
-            row["received"].replace(tzinfo=dt.UTC), row["reference"] or "", happenings,
-        )  # fmt: skip
+        return rows.inserted(connection, row)
 
     def _forgotten(self) -> None:
         """What was deleted leaves SQLite's log, too."""
@@ -628,36 +551,6 @@ class Register:
                 raw.driver_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
             finally:
                 raw.close()
-
-
-def _nothing(number: Any) -> TwinError:
-    return TwinError("the number of a pin", found=escaped(str(number)[:40]), hint="it is not shown, or was taken back")
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _said(words: Any) -> str:
-    """Words as they are kept: no control characters, no marks that turn the direction of what follows."""
-    if not isinstance(words, str) or len(words) > 8 * LONGEST:
-        raise TwinError(f"at most {LONGEST} characters", found="far more, or no text", hint="say it shorter")
-    kept = "".join(
-        " " if c.isspace() else c for c in unicodedata.normalize("NFC", words)
-        if c.isspace() or unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Co", "Cn") or c in "\u200c\u200d"
-    )  # fmt: skip
-    out = " ".join(kept.split())
-    if not 1 <= len(out) <= LONGEST:
-        raise TwinError(
-            f"1 to {LONGEST} characters", found=f"{len(out)}", hint="say it shorter" if out else "say what is wrong"
-        )
-    return out
-
-
-def _digest(words: str) -> str:
-    """Of the letters and digits alone: what is said again with other dots and capitals is the same."""
-    folded = unicodedata.normalize("NFKC", words).casefold()
-    return _hash("".join(c for c in folded if c.isalnum()) or folded)
 
 
 def _choices(

@@ -55,9 +55,10 @@ def study(
     """
     from twinkit import plan
     from twinkit import store as stores
+    from twinkit.participate import rows
 
     with register._look() as connection:
-        pin = register._pin(connection, number)
+        pin = rows.the_pin(connection, number)
     if pin.subject != "proposal" or pin.state not in ("received", "studied"):
         raise TwinError(
             "a proposal that is shown and not decided", found=f"{pin.subject}, {pin.state}", hint="moderate it"

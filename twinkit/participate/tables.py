@@ -30,6 +30,7 @@ __all__ = [
     "pin",
     "receipt",
     "setting",
+    "spent",
     "support",
     "visit",
 ]
@@ -114,12 +115,22 @@ visit = Table(
     Column("at", DateTime, nullable=False),
 )
 Index("ix_visit_source", visit.c.source, visit.c.at)
-# Who may do what; of a password only what scrypt makes of it.
+# What was deleted before its time, by whom and why, without its words: a form sent again does not bring it back.
+spent = Table(
+    "spent",
+    metadata,
+    Column("key", String(64), primary_key=True),
+    Column("by", String(80), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", DateTime, nullable=False),
+)
+# Who may do what; of a password only what scrypt makes of it. `turn` goes on when its owner signs out.
 official = Table(
     "official",
     metadata,
     Column("name", String(80), primary_key=True),
     Column("role", String(16), nullable=False),
     Column("secret", Text, nullable=False),
+    Column("turn", Integer, nullable=False, server_default="0"),
     CheckConstraint(_one_of("role", ROLES), name="role"),
 )

@@ -18,7 +18,7 @@ import numpy as np
 
 from twinkit.error import TwinError
 from twinkit.participate import officials
-from twinkit.participate.register import LONGEST
+from twinkit.participate.pin import LONGEST
 
 if TYPE_CHECKING:
     import os
