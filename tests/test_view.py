@@ -143,7 +143,7 @@ def test_names_do_not_hide_each_other(twin, monkeypatch):
     """Theog lies a kilometre from the larger Rāmpur: one of two names that would lie on each other is left out."""
     drawn = {}
 
-    def kept(made, alt, language):
+    def kept(made, alt, language, *_):
         renderer = made.canvas.get_renderer()
         drawn["boxes"] = {t.get_text(): t.get_window_extent(renderer) for t in made.axes[0].texts}
         return view.Figure(b"", alt, language)

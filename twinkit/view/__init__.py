@@ -1,7 +1,8 @@
 """View: what a twin shows to people. Maps, before and after, the places served worst, fans,
 recovery curves, networks, and where the data come from.
 
-Every picture is a `Figure`: a PNG with alt text written from the numbers in it, in English, Hindi, French or Persian.
+Every picture is a `Figure`: a PNG with alt text written from the numbers in it, in English, Hindi, French or Persian,
+and the table of those numbers; `save` writes it as PNG or as one page of HTML.
 Large arrays are thinned on the way in, a block at a time, so that a map of 4000 × 4000 pixels costs the memory of
 the picture. Nothing here needs a screen.
 """
@@ -16,6 +17,7 @@ from twinkit.view._figure import Figure, font
 from twinkit.view._layers import Layers, layers
 from twinkit.view._map import before_after, coverage, map_of
 from twinkit.view._plain import plain
+from twinkit.view._table import markup
 from twinkit.view.diagram import network_diagram
 from twinkit.view.fan import fan_chart
 from twinkit.view.recovery import recovery_curve
@@ -30,6 +32,7 @@ __all__ = [
     "font",
     "layers",
     "map_of",
+    "markup",
     "network_diagram",
     "plain",
     "recovery_curve",

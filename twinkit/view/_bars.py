@@ -7,6 +7,7 @@ import xarray as xr
 
 from twinkit.error import TwinError
 from twinkit.view._figure import Figure, canvas, checked_language, drawn, number, said, written
+from twinkit.view._table import MOST, column, part, tabled
 
 __all__ = ["worst_served"]
 
@@ -73,4 +74,14 @@ def worst_served(table: xr.Dataset, *, title: str = "", language: str = "en") ->
         axes.xaxis.set_major_formatter(lambda v, _: number(v, language=language))
         heading = said("bars_heading", language=language)
         axes.set_title(f"{written(title)}\n{heading}" if title else heading, loc="left", fontsize=9.5)
-        return drawn(made, alt, language)
+        return drawn(made, alt, language, _rows(names, people, share, language), title)
+
+
+def _rows(names: list[str], people: np.ndarray, share: np.ndarray, language: str) -> xr.Dataset:
+    columns = {
+        "name": column(names[:MOST], "name", language=language),
+        "population": column(people[:MOST], "population", language=language),
+        "served": column(share[:MOST], "served", language=language, share=True),
+    }
+    note = part(min(len(names), MOST), len(names), language)
+    return tabled("place", columns, caption=said("caption_worst", language=language), note=note)

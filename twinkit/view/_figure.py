@@ -9,12 +9,15 @@ import html
 import importlib.resources
 import io
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twinkit.error import TwinError
 from twinkit.vocabulary import LANGUAGES
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["Figure", "canvas", "checked_language", "drawn", "font", "number", "said", "written"]
 
@@ -26,9 +29,10 @@ PERSIAN = str.maketrans("0123456789,.%", "۰۱۲۳۴۵۶۷۸۹٬٫٪")
 
 @dataclass(frozen=True)
 class Figure:
-    """A PNG and the alt text that says what it shows.
+    """A PNG, the alt text that says what it shows, and the table of the numbers behind it.
 
-    In a notebook it is shown as HTML with the alt text, which JupyterLab and nbconvert drop from a plain image.
+    In a notebook it is shown as HTML with the alt text, which JupyterLab and nbconvert drop from a plain image, and
+    the table folded away below it.
 
     Attributes
     ----------
@@ -36,18 +40,28 @@ class Figure:
     alt : str
         One paragraph written from the numbers in the picture.
     language : str
+    table : Dataset or None
+        A hundred rows at most for each dim, every variable over one dim with ``long_name`` and ``units``; shares are
+        numbers from 0 to 1. Each dim's coordinate says in ``caption`` what its rows are, and in ``note`` what was left
+        out. ``figure.table[["name", "served"]].to_dataframe()`` gives it to pandas.
+    title : str
     """
 
     png: bytes
     alt: str
     language: str = "en"
+    table: xr.Dataset | None = field(default=None, compare=False)
+    title: str = ""
 
     def save(self, path: str | Path) -> Path:
-        """Write the PNG, with the alt text in its description field.
+        """Write the picture: the PNG with the alt text in its description field, or a page of HTML.
+
+        The page is one file with the picture, its alt text and its table, for light and dark; it holds no script and
+        asks for nothing from elsewhere.
 
         Parameters
         ----------
-        path : path that ends in .png
+        path : path that ends in .png or .html
 
         Errors
         ------
@@ -55,28 +69,39 @@ class Figure:
             Another ending, or a folder that cannot be written.
         """
         path = Path(path)
-        if path.suffix.lower() != ".png":
-            raise TwinError("a path that ends in .png", found=str(path), hint="figure.save('map.png')", where="path")
+        if path.suffix.lower() not in (".png", ".html"):
+            raise TwinError(
+                "a path that ends in .png or .html", found=str(path), hint="figure.save('map.png')", where="path"
+            )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(self.png)
+            path.write_bytes(self.png if path.suffix.lower() == ".png" else self.page().encode("utf-8"))
         except OSError as fault:
             raise TwinError(
                 "a folder that can be written", found=str(fault), hint="choose another folder", where=str(path)
             ) from None
         return path
 
+    def page(self) -> str:
+        """The page of HTML that ``save("map.html")`` writes, as text."""
+        from twinkit.view._page import page
+
+        return page(self)
+
     def __repr__(self) -> str:
         return f"Figure: {self.alt}"
 
     def _repr_html_(self) -> str:
+        from twinkit.view._table import markup
+
         data = base64.b64encode(self.png).decode("ascii")
         alt = html.escape(self.alt, quote=True)
-        direction = ' dir="rtl"' if self.language == "fa" else ""
-        return (
-            f'<img alt="{alt}" lang="{self.language}"{direction} src="data:image/png;base64,{data}" '
-            'style="max-width: 100%; height: auto">'
-        )
+        spoken = f'lang="{self.language}"' + (' dir="rtl"' if self.language == "fa" else "")
+        image = f'<img alt="{alt}" {spoken} src="data:image/png;base64,{data}" style="max-width: 100%; height: auto">'
+        if self.table is None or not self.table.data_vars:
+            return image
+        numbers = f"<summary>{said('table', language=self.language)}</summary>"
+        return f"{image}\n<details {spoken}>{numbers}\n{markup(self.table, language=self.language)}\n</details>"
 
 
 def font(language: str) -> list[str]:
@@ -160,8 +185,8 @@ def said(key: str, *, language: str, **parts: Any) -> str:
     return (row.get(language) or row["en"]).format(**parts)
 
 
-def number(value: float, *, language: str, unit: str = "", share: bool = False) -> str:
-    """A number for people: three significant digits, thousands apart, in the language's digits.
+def number(value: float, *, language: str, unit: str = "", share: bool = False, digits: int = 3) -> str:
+    """A number for people: a few significant digits, thousands apart, in the language's digits.
 
     >>> number(1234567.0, language="en"), number(0.8712, language="fr", share=True), number(-105.0, language="en")
     ('1,230,000', '87,1 %', '-105')
@@ -173,8 +198,9 @@ def number(value: float, *, language: str, unit: str = "", share: bool = False) 
         edge = "<0.1" if 0 < value < 0.0005 else ">99.9" if 0.9995 <= value < 1 else ""
         text = edge or (f"{100 * value:.1f}" if 0 < value < 1 else f"{100 * value:.0f}")
     else:
-        rounded = float(f"{value:.3g}")
-        text = f"{rounded:,.0f}" if abs(rounded) >= 100 or rounded == int(rounded) else f"{rounded:,g}"
+        rounded = float(f"{value:.{digits}g}")
+        whole = math.isinf(rounded) or abs(rounded) >= 10 ** (digits - 1) or rounded == int(rounded)
+        text = f"{rounded:,.0f}" if whole else f"{rounded:,.{digits}g}"
     if language == "fr":
         text = text.replace(",", "\u202f").replace(".", ",")
     if share:
@@ -199,9 +225,9 @@ def canvas(width: float, height: float, *, language: str) -> tuple[Any, Any]:
     return made, mpl.rc_context(settings)
 
 
-def drawn(made: Any, alt: str, language: str) -> Figure:
+def drawn(made: Any, alt: str, language: str, table: xr.Dataset | None = None, title: str = "") -> Figure:
     """The finished picture."""
     stream = io.BytesIO()
     about = {"Description": alt, "Software": "twinkit"}
     made.savefig(stream, format="png", metadata=about, facecolor="white", bbox_inches="tight", pad_inches=0.1)
-    return Figure(stream.getvalue(), alt, language)
+    return Figure(stream.getvalue(), alt, language, table, title)

@@ -31,24 +31,27 @@ class Ground:
     names: tuple[str, ...]
     at: np.ndarray
     weight: np.ndarray
+    counted: bool = False
+    """Whether the weight is the places' population."""
 
 
 def ground_of(twin: xr.DataTree | None, raster: Raster, *, relief: bool) -> Ground:
     nobody = np.empty((0, 2))
     names: tuple[str, ...] = ()
-    sites, at, weight, shade = nobody, nobody, np.empty(0), None
+    sites, at, weight, shade, counted = nobody, nobody, np.empty(0), None, False
     if twin is not None:
         if "sites" in twin.children and {"x", "y"} <= set(twin.children["sites"].variables):
             sites = _points(twin.children["sites"].to_dataset(inherit=False))
         if "places" in twin.children and {"x", "y", "name"} <= set(twin.children["places"].variables):
             places = twin.children["places"].to_dataset(inherit=False)
             at, names = _points(places), tuple(str(n) for n in places["name"].values)
-            weight = places["population"].values.astype(float) if "population" in places else np.ones(len(names))
+            counted = "population" in places
+            weight = places["population"].values.astype(float) if counted else np.ones(len(names))
         if relief and "surface" in twin.children and "ground_height" in twin.children["surface"].data_vars:
             heights = twin.children["surface"].to_dataset(inherit=False)["ground_height"]
             shade = _shade(thinned(heights, most=max(raster.values.shape))[0])
             shade = shade if shade is not None and shade.shape == raster.values.shape else None
-    return Ground(shade, sites, names, at, weight)
+    return Ground(shade, sites, names, at, weight, counted)
 
 
 def _points(table: xr.Dataset) -> np.ndarray:

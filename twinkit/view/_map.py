@@ -11,6 +11,7 @@ import xarray as xr
 from twinkit.error import TwinError
 from twinkit.view._figure import Figure, canvas, checked_language, drawn, number, said
 from twinkit.view._furnish import COVERED, GREY, NEW, Ground, furnish, ground_of, legend, titled
+from twinkit.view._map_table import of_classes, of_numbers, of_truths, served_at
 from twinkit.view._raster import Raster, thinned
 from twinkit.vocabulary import label, words
 
@@ -70,20 +71,25 @@ def map_of(
         return coverage(layer, twin=twin, new=new, title=title, labels=labels, language=language)
     name = str(layer.name) if isinstance(layer, xr.DataArray) else ""
     classes = name == "clutter" or (isinstance(layer, xr.DataArray) and "flag_meanings" in layer.attrs)
-    raster = thinned(layer, means=(not classes,))[0]
+    own = [] if name == "people" or (everybody := _people(twin, layer)) is None else [everybody]
+    raster, *more = thinned(layer, *own, means=(not classes, *[True] * len(own)))
+    living = more[0] if more else raster if name == "people" else None
+    # means of the pixels that became one; people are a sum
+    people = living.values * living.factor**2 if living is not None else None
     ground = ground_of(twin, raster, relief=threshold is not None)
     what = _what(layer, language)
     alt = [_said_map(raster, what, language)]
     made, settings = canvas(*_size(raster, 1), language=language)
     with settings:
         axes = made.add_subplot()
+        table: xr.Dataset | None
         if classes:
-            alt += _draw_classes(made, axes, raster, layer, language)
+            told, table = _draw_classes(made, axes, raster, layer, (ground, people), language)
         else:
-            alt += _draw_numbers(made, axes, raster, layer, what, (threshold, ground.relief), language)
-        alt += furnish(axes, raster, ground, new, labels, language)
+            told, table = _draw_numbers(made, axes, raster, layer, what, (threshold, ground, people), language)
+        alt += told + furnish(axes, raster, ground, new, labels, language)
         titled(axes, title, language)
-        return drawn(made, " ".join(alt), language)
+        return drawn(made, " ".join(alt), language, table, title)
 
 
 def coverage(
@@ -134,7 +140,12 @@ def coverage(
         alt += furnish(axes, raster[0], ground, new, labels, language)
         legend(axes, ["covered", "not_covered"], ground, new, language)
         titled(axes, title, language)
-        return drawn(made, " ".join(alt), language)
+        keys = [said(k, language=language) for k in ("covered", "not_covered")]
+        area = float(np.nanmean(raster[0].values))
+        numbers = None if people is None else dict(zip(keys, (counts[0], counts[-1] - counts[0]), strict=True))
+        served = {"served": found} if people is not None and (found := served_at(twin, covered)) is not None else {}
+        table = of_truths(dict(zip(keys, (area, 1 - area), strict=True)), numbers, counts[-1], ground, served, language)
+        return drawn(made, " ".join(alt), language, table, title)
 
 
 def before_after(
@@ -189,7 +200,26 @@ def before_after(
         alt += furnish(right, first, ground, new, labels, language)
         titled(right, f"{said('after', language=language)}: {share[1]}", language)
         legend(right, ["covered", "newly_covered", "not_covered"], ground, new, language)
-        return drawn(made, " ".join(alt), language)
+        table = _change(twin, (before, after), rasters, counts if people is not None else None, ground, language)
+        return drawn(made, " ".join(alt), language, table)
+
+
+def _change(
+    twin: xr.DataTree | None,
+    truths: tuple[xr.DataArray, xr.DataArray],
+    rasters: list[Raster],
+    counts: list[float] | None,
+    ground: Ground,
+    language: str,
+) -> xr.Dataset:
+    """Covered before and after, of the area, of the people, and of each of the largest places."""
+    keys = [f"{said('covered', language=language)}: {said(k, language=language)}" for k in ("before", "after")]
+    area = {k: float(np.nanmean(r.values)) for k, r in zip(keys, rasters, strict=True)}
+    if counts is None:
+        return of_truths(area, None, 0.0, ground, {}, language)
+    found = [served_at(twin, t) for t in truths]
+    served = {k: f for k, f in zip(("served_before", "served_after"), found, strict=True) if f is not None}
+    return of_truths(area, dict(zip(keys, counts[:2], strict=True)), counts[-1], ground, served, language)
 
 
 # ---------------------------------------------------------------- numbers about maps
@@ -273,14 +303,14 @@ def _draw_numbers(
     raster: Raster,
     layer: xr.DataArray,
     what: str,
-    below: tuple[float | None, np.ndarray | None],
+    around: tuple[float | None, Ground, np.ndarray | None],
     language: str,
-) -> list[str]:
+) -> tuple[list[str], xr.Dataset | None]:
     from matplotlib.colors import LogNorm, Normalize, to_rgb
     from matplotlib.patches import Patch
 
-    threshold, relief = below
-
+    threshold, ground, people = around
+    relief = ground.relief
     values = raster.values.astype(float)
     if str(layer.name) == "people":
         pixel = abs(float(layer.x[1] - layer.x[0])) if layer.sizes["x"] > 1 else raster.width
@@ -289,7 +319,7 @@ def _draw_numbers(
     good = np.isfinite(values)
     if not good.any():
         axes.imshow(np.full((1, 1), 0.85), cmap="gray", vmin=0, vmax=1, extent=raster.extent)
-        return [said("empty", language=language)]
+        return [said("empty", language=language)], None
     low, high, median = (float(f(values[good])) for f in (np.min, np.max, np.median))
     told = {k: number(v, language=language) for k, v in (("low", low), ("high", high), ("median", median))}
     alt = [said("range", language=language, where=_direction(values, language), **told)]
@@ -330,10 +360,18 @@ def _draw_numbers(
     bar.set_label(what)
     bar.ax.yaxis.set_major_formatter(lambda v, _: number(v, language=language))
     bar.ax.yaxis.set_minor_formatter(lambda *_: "")
-    return alt
+    about = (str(layer.name or ""), what, unit)
+    return alt, of_numbers(values, raster, ground, people, threshold=threshold, about=about, language=language)
 
 
-def _draw_classes(made: Any, axes: Any, raster: Raster, layer: xr.DataArray, language: str) -> list[str]:
+def _draw_classes(
+    made: Any,
+    axes: Any,
+    raster: Raster,
+    layer: xr.DataArray,
+    around: tuple[Ground, np.ndarray | None],
+    language: str,
+) -> tuple[list[str], xr.Dataset]:
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
 
@@ -360,7 +398,7 @@ def _draw_classes(made: Any, axes: Any, raster: Raster, layer: xr.DataArray, lan
         alt.append(said("class", language=language, name=names[-1], share=share))
     patches = [Patch(color=k, label=n) for k, n in zip(colours, names, strict=True)]
     made.legend(handles=patches, loc="outside lower center", ncols=min(len(patches), 4), frameon=False)
-    return alt
+    return alt, of_classes(raster, there, names, *around, language)
 
 
 def _draw_truths(axes: Any, raster: Raster, parts: list[tuple[np.ndarray, str]], ground: Ground) -> None:

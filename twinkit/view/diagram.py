@@ -9,6 +9,7 @@ import xarray as xr
 
 from twinkit.error import TwinError, escaped
 from twinkit.view._figure import Figure, canvas, checked_language, drawn, number, said, written
+from twinkit.view._table import MOST, column, part, tabled
 from twinkit.vocabulary import label, words
 
 __all__ = ["network_diagram"]
@@ -110,7 +111,34 @@ def network_diagram(
         axes.spines[:].set_visible(False)
         if title:
             axes.set_title(written(title), loc="right" if language == "fa" else "left", fontsize=9.5)
-        return drawn(made, alt, language)
+        table = _rows(values if what else None, amounts, (names, ends, ids), language)
+        return drawn(made, alt, language, table, title)
+
+
+def _rows(
+    values: xr.DataArray | None, amounts: np.ndarray | None, parts: tuple[list[str], np.ndarray, list[str]],
+    language: str,
+) -> xr.Dataset:  # fmt: skip
+    """The links with their ends and what they carry, the largest first; links without a value come last."""
+    names, ends, ids = parts
+    order = np.arange(len(ids))
+    if values is not None and amounts is not None:
+        order = np.argsort(np.where(np.isfinite(amounts), -amounts, np.inf), kind="stable")
+    order = order[:MOST]
+    columns = {
+        key: column([names[ends[i, side]] for i in order], key, language=language)
+        for side, key in enumerate(("source", "target"))
+    }
+    if values is not None and amounts is not None:
+        name = str(values.name or "") or "value"
+        text = "" if name in words() else str(values.attrs.get("long_name") or name)
+        unit = str(values.attrs.get("units", "1"))
+        columns[name] = column(amounts[order], name, language=language, text=text, unit=unit)
+    caption = said("caption_links" if values is None else "caption_links_first", language=language)
+    note = part(len(order), len(ids), language)
+    return tabled(
+        "link", columns, caption=caption, note=note, index=column([ids[i] for i in order], "link", language=language)
+    )
 
 
 def _named(axes: Any, at: np.ndarray, wanted: list[str], names: list[str]) -> None:
@@ -155,9 +183,9 @@ def _parts(twin: Any) -> tuple[np.ndarray, np.ndarray, list[str]]:
             hint="tk.validate(twin) names what is wrong",
         )
     at = np.full((len(place), 2), np.nan)
-    for column, name in enumerate(("x", "y")):
+    for axis, name in enumerate(("x", "y")):
         if name in sites:
-            at[:, column] = np.asarray(sites[name].values, float)
+            at[:, axis] = np.asarray(sites[name].values, float)
     lost_sites = ~np.isfinite(at).all(axis=1)
     if lost_sites.any():
         middle = np.nanmean(at[~lost_sites], axis=0) if (~lost_sites).any() else np.zeros(2)

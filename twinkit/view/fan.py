@@ -8,7 +8,8 @@ import numpy as np
 import xarray as xr
 
 from twinkit.error import TwinError
-from twinkit.view._figure import PERSIAN, Figure, canvas, checked_language, drawn, number, said, written
+from twinkit.view._figure import Figure, canvas, checked_language, drawn, number, said, written
+from twinkit.view._table import column, few, moment, tabled, together
 from twinkit.vocabulary import label, words
 
 __all__ = ["fan_chart"]
@@ -64,8 +65,8 @@ def fan_chart(
     top = int(np.nanargmax(middle))
     held = number(100 * shares[-1], language=language, unit="%")
     alt = said(
-        "fan", language=language, what=what, start=_moment(time[0], language), end=_moment(time[-1], language),
-        peak=number(float(middle[top]), language=language), when=_moment(time[top], language),
+        "fan", language=language, what=what, start=moment(time[0], language), end=moment(time[-1], language),
+        peak=number(float(middle[top]), language=language), when=moment(time[top], language),
         low=number(float(low[-1][top]), language=language), high=number(float(high[-1][top]), language=language),
         band=held,
     )  # fmt: skip
@@ -87,7 +88,7 @@ def fan_chart(
         if readings is not None:
             axes.plot(*readings, ".", ms=4, color=SEEN, label=said("fan_reading", language=language), zorder=4)
         axes.set_xlim(0, max(float(hours[-1]), 1e-9))
-        axes.set_xlabel(said("fan_hours", language=language, start=_moment(time[0], language)))
+        axes.set_xlabel(said("fan_hours", language=language, start=moment(time[0], language)))
         axes.set_ylabel(written(what))
         axes.grid(axis="y", color="0.9")
         axes.set_axisbelow(True)
@@ -97,7 +98,42 @@ def fan_chart(
         made.legend(loc="outside lower center", ncols=2, frameon=False)
         if title:
             axes.set_title(written(title), loc="left", fontsize=9.5)
-        return drawn(made, alt, language)
+        table = _rows(expected, (low, middle, high, shares, time), readings, what, language)
+        return drawn(made, alt, language, table, title)
+
+
+def _rows(
+    expected: xr.DataArray, bands: tuple[Any, ...], readings: tuple[np.ndarray, np.ndarray] | None, what: str,
+    language: str,
+) -> xr.Dataset:  # fmt: skip
+    """The middle and the edges of each band over time, and the readings."""
+    low, middle, high, shares, time = bands
+    unit = _unit(expected)
+    rows, note = few(len(time), language=language, keep=(int(np.nanargmax(middle)),))
+    columns = {"middle": column(middle[rows], language=language, text=said("fan_middle", language=language), unit=unit)}
+    for i, share in enumerate(shares):
+        band = number(100 * share, language=language, unit="%")
+        for key, edges in (("low", low), ("high", high)):
+            text = said(f"cases_{key}", language=language, band=band)
+            columns[f"{key}_{100 * share:.0f}"] = column(edges[i][rows], language=language, text=text, unit=unit)
+    when = column(time[rows], language=language, text=said("moment", language=language))
+    caption = said("caption_fan", language=language, what=what)
+    table = tabled("time", columns, caption=caption, note=note, index=when)
+    if readings is None:
+        return table
+    hours, values = readings
+    rows, note = few(len(values), language=language)
+    at = time[0] + (hours[rows] * 3.6e12).astype("m8[ns]")
+    text = said("fan_reading", language=language)
+    columns = {"reading": column(values[rows], language=language, text=text, unit=unit)}
+    when = column(at, language=language, text=said("moment", language=language))
+    caption = said("caption_readings", language=language, what=what)
+    return together(table, tabled("read", columns, caption=caption, note=note, index=when))
+
+
+def _unit(array: xr.DataArray) -> str:
+    name = str(array.name or "")
+    return words()[name].unit if name in words() else str(array.attrs.get("units", "1"))
 
 
 def _bands(expected: Any) -> tuple[list[np.ndarray], np.ndarray, list[np.ndarray], list[float], np.ndarray]:
@@ -166,9 +202,3 @@ def _readings(seen: Any, time: np.ndarray) -> tuple[np.ndarray, np.ndarray] | No
 def _named(expected: xr.DataArray, language: str) -> str:
     name = str(expected.name or "")
     return label(name, language=language) if name in words() else (name or said("fan_value", language=language))
-
-
-def _moment(time: np.datetime64, language: str) -> str:
-    text = str(time.astype("M8[m]")).replace("T", " ")
-    # after Persian letters a hyphen parts numbers, and the day would stand where the year is; a slash joins them
-    return text.replace("-", "/").translate(PERSIAN) if language == "fa" else text

@@ -7,6 +7,7 @@ import xarray as xr
 
 from twinkit.error import TwinError
 from twinkit.view._figure import Figure, canvas, checked_language, drawn, number, said, written
+from twinkit.view._table import column, few, tabled
 
 __all__ = ["recovery_curve"]
 
@@ -84,4 +85,14 @@ def recovery_curve(
         axes.legend(loc="lower right", frameon=False)
         if title:
             axes.set_title(written(title), loc="left", fontsize=9.5)
-        return drawn(made, alt, language)
+        rows, note = few(len(mean), language=language, keep=(least,))
+        texts = {"expected": said("recovery_mean", language=language)} | {
+            k: said(f"draws_{k}", language=language, band=told["band"]) for k in ("low", "high")
+        }
+        columns = {
+            key: column(values[rows], language=language, text=texts[key], share=True)
+            for key, values in (("expected", mean), ("low", low), ("high", high))
+        }
+        passed = column(days[rows], language=language, text=said("recovery_days", language=language))
+        caption = said("caption_recovery", language=language)
+        return drawn(made, alt, language, tabled("day", columns, caption=caption, note=note, index=passed), title)
