@@ -116,6 +116,8 @@ class Session:
         self.store = None if store is None else Path(store)
         self.language = checked_language(language)
         self.user = user
+        self.follows = False
+        """Whether the app shows each newer state by itself, so that one is no news."""
         self.notices: list[Notice] = []
         self._role, self._asked, self._twin = role, asked, twin
         self._listeners: list[Callable[[Notice], None]] = []
@@ -158,7 +160,7 @@ class Session:
             now = "gone"
         else:
             shown = "" if self._twin is None else self._twin.encoding.get("head", "")
-            now = "newer" if shown and shown != head else "same"
+            now = "newer" if shown and shown != head and not self.follows else "same"
         before, self._was = self._was, now
         if now != before and now == "gone":
             self.tell(self.say("gone", where=self.store.name), kind="alert")
