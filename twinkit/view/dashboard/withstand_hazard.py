@@ -111,7 +111,7 @@ class Field:
         if not self.low <= number <= self.high or (self.whole and number != int(number)):
             empty = value is None or value == "" or number != number
             found = "nothing that is a number" if empty else f"{number / self.scale:g}{unit}"
-            raise TwinError(asked, found=found, hint=f"try {self.default / self.scale:g}", where=self.key)
+            raise TwinError(asked, found=found, hint=f"{self.default / self.scale:g}, for example", where=self.key)
         return int(number) if self.whole else number
 
 
@@ -176,7 +176,8 @@ def groups(twin: xr.DataTree) -> dict[str, int]:
     if "sites" not in twin.children:
         return out
     sites = twin.children["sites"].to_dataset(inherit=False)
-    for name, array in sites.data_vars.items():
+    # what a site is comes last: who makes it says more of a common fault
+    for name, array in sorted(sites.data_vars.items(), key=lambda item: item[0] == "kind"):
         if array.dims != ("site",) or array.dtype.kind not in "OUT" or name in ("name", "feeder"):
             continue
         values, counts = np.unique(np.array([str(v) for v in array.values]), return_counts=True)
@@ -189,7 +190,7 @@ def middle(twin: xr.DataTree) -> tuple[float, float]:
     """Longitude and latitude [degree] of the middle of the region."""
     surface = twin.children["surface"].to_dataset(inherit=False)
     x, y = (float(surface[d].min() + surface[d].max()) / 2 for d in ("x", "y"))
-    longitude, latitude = _degrees(twin, x, y)
+    longitude, latitude = _degrees(twin, np.array(x), np.array(y))
     return float(longitude), float(latitude)
 
 
@@ -231,10 +232,9 @@ def fields(twin: xr.DataTree, kind: str) -> tuple[Field, ...]:
     if kind == "track":
         return (Field("fixes", _example(longitude, latitude)),)
     if kind == "flood":
-        low, high = _heights(twin)
-        start = round(low + min(3.0, 0.3 * (high - low)), 1)
+        low, start, high = _heights(twin)
         return (
-            Field("level", start, math.floor(low), math.ceil(high) + 10.0, "m"),
+            Field("level", round(start, 1), math.floor(low), min(math.ceil(high) + 10.0, math.floor(low) + 99.0), "m"),
             Field("flows", "from the lowest ground", options=("from the lowest ground", "in from the edge")),
             when,
         )
@@ -346,7 +346,7 @@ def struck(twin: xr.DataTree, hazard: Chosen, *, seed: int, members: int = MEMBE
         made = resilience.cut(twin, time=moment, ids=targets(twin, hazard), probability=hazard["probability"])
     else:
         name, _, value = str(hazard["group"]).partition("=")
-        group = twin["sites"].to_dataset(inherit=False)[name]
+        group = twin.children["sites"].to_dataset(inherit=False)[name]
         made = resilience.common_mode(twin, group, time=moment, probability={value: hazard["probability"]})
     return Event((made,), moment, centre, made.sizes.get("member", 1))
 
@@ -425,16 +425,20 @@ def _place(hazard: Chosen) -> tuple[float, float]:
     return float(hazard["longitude"]), float(hazard["latitude"])
 
 
-def _heights(twin: xr.DataTree) -> tuple[float, float]:
+def _heights(twin: xr.DataTree) -> tuple[float, float, float]:
+    """Lowest and highest ground [m], and between them a level that stands deep at the lowest site."""
     surface = twin.children["surface"].to_dataset(inherit=False)
     if "ground_height" not in surface:
-        return 0.0, 10.0
-    heights = surface["ground_height"]
-    return float(heights.min()), float(heights.max())
+        return 0.0, 3.0, 10.0
+    heights = surface["ground_height"].transpose("y", "x")
+    sites = twin.children["sites"].to_dataset(inherit=False)
+    at = heights.sel({d: xr.DataArray(sites[d].values, dims="site") for d in ("x", "y")}, method="nearest").values
+    low = float(heights.min())
+    return low, min(float(np.nanmin(at)) + 2.0, low + 90.0), float(heights.max())
 
 
 def _depth(twin: xr.DataTree, hazard: Chosen) -> xr.DataArray:
-    surface = twin.children["surface"].to_dataset(inherit=False)
+    surface: Any = twin.children["surface"].to_dataset(inherit=False)
     if hazard.kind == "flood_map":
         depth = surface["flood_depth"]
         return depth.max("time") if "time" in depth.dims else depth
