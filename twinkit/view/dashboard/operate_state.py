@@ -25,7 +25,18 @@ from twinkit.vocabulary import words
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Figures", "Known", "Watch", "evidence", "findings_of", "load_of_sites", "stale", "thinned", "watching"]
+__all__ = [
+    "Figures",
+    "Known",
+    "Watch",
+    "evidence",
+    "findings_of",
+    "load_of_sites",
+    "places_of",
+    "stale",
+    "thinned",
+    "watching",
+]
 
 WINDOW = 7
 """[d] Of readings that are looked at; the rest stays in the store."""
@@ -185,6 +196,8 @@ class Watch:
         self.path, self.days, self.seed, self.noise = path, days, seed, noise
         self.twin = twin
         self.now = Known()
+        self.places: tuple[xr.Dataset, dict[str, str]] = (xr.Dataset(), {})
+        """Where the sites stand and whose the cells are; see `places_of`."""
         self.figures = Figures()
         self.came = Arrivals(EMPTY, EMPTY, EMPTY, EMPTY, EMPTY)
         self.looked: np.datetime64 = NEVER
@@ -235,10 +248,11 @@ class Watch:
             self.came = store.arrivals(self.path)
             changed = self._commits(before)
         else:
-            changed = before is not None and self.version == 0
+            changed = self.version == 0
         readings, outside = _readings(twin, self.days)
-        if changed or self._model is None:
+        if changed:
             self._model = None
+            self.places = places_of(twin)
         cells, left = _heard(readings, self.belief.model.cells if self.belief is not None else ())
         self.belief = self._followed(self.belief, twin, readings, cells)
         self.now = _known(NEVER, twin, readings, self.belief, outside, left)
@@ -507,25 +521,36 @@ def evidence(known: Known, sensor: str) -> xr.Dataset:
     return xr.Dataset({"innovation": gap, "expected": spread, "ratio": gap / spread})
 
 
-def load_of_sites(twin: xr.DataTree, known: Known, moment: Any) -> xr.Dataset:
+def places_of(twin: xr.DataTree) -> tuple[xr.Dataset, dict[str, str]]:
+    """Where the sites stand (x, y on site; empty where the twin does not say), and the site of each cell; in memory."""
+    owner: dict[str, str] = {}
+    if "cells" in twin.children and "site" in twin.children["cells"].data_vars:
+        cells = _table(twin, "cells")["site"].compute()
+        owner = dict(zip(map(str, cells["cell"].to_numpy().tolist()), map(str, cells.to_numpy().tolist()), strict=True))
+    if "sites" not in twin.children or not {"x", "y"} <= set(twin.children["sites"].data_vars):
+        return xr.Dataset({n: ("site", np.empty(0)) for n in ("x", "y")}, {"site": np.empty(0, object)}), owner
+    return _table(twin, "sites")[["x", "y"]].compute().reset_coords(drop=True), owner
+
+
+def load_of_sites(places: tuple[xr.Dataset, dict[str, str]], known: Known, moment: Any) -> xr.Dataset:
     """The load of each site's busiest estimated cell at a moment; NaN where none is heard.
+
+    Parameters
+    ----------
+    places : tuple
+        Of `places_of`.
+    known : Known
+    moment : datetime64 (UTC)
 
     Returns
     -------
     Dataset (site)
-        ``x``, ``y`` [m], ``load``, ``load_spread``, ``cell`` (the busiest), ``alarms`` (open ones of its cells then).
-        None where the twin has no sites with places.
+        ``x``, ``y`` [m], ``load``, ``load_spread`` [1], ``busiest`` (its cell), ``alarms`` (open ones of its cells).
     """
-    if "sites" not in twin.children or not {"x", "y"} <= set(twin["sites"].data_vars):
-        return xr.Dataset()
-    sites = _table(twin, "sites")[["x", "y"]].compute()
+    sites, owner = places
     names = [str(s) for s in sites["site"].to_numpy().tolist()]
     load, spread = np.full(len(names), np.nan), np.full(len(names), np.nan)
     busiest, alarmed = np.full(len(names), "", dtype=object), np.zeros(len(names), int)
-    owner: dict[str, str] = {}
-    if "cells" in twin.children and "site" in twin["cells"].data_vars:
-        cells = _table(twin, "cells")["site"].compute()
-        owner = dict(zip(map(str, cells["cell"].to_numpy().tolist()), map(str, cells.to_numpy().tolist()), strict=True))
     place = {n: i for i, n in enumerate(names)}
     then = known.at_time(moment)
     at = np.datetime64(moment, "ns")
@@ -541,7 +566,7 @@ def load_of_sites(twin: xr.DataTree, known: Known, moment: Any) -> xr.Dataset:
     return sites.assign(
         load=("site", load, {"units": "1"}),
         load_spread=("site", spread, {"units": "1"}),
-        cell_busiest=("site", busiest),
+        busiest=("site", busiest),
         alarms=("site", alarmed),
     )
 

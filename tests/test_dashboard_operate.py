@@ -1,0 +1,423 @@
+"""Operate: what an operator sees of a store that readings come into, and what was known when."""
+
+import shutil
+import threading
+import time
+import warnings
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import twinkit as tk
+from twinkit.telemetry.generate import Fault, generate, spoil
+from twinkit.view.dashboard import operate_state as state
+from twinkit.view.dashboard.operate_belief import EVERY, PERIOD, Belief, alarms_of, model_of
+
+START = np.datetime64("2026-03-02T00:00", "ns")  # a Monday
+NOISE = 0.04
+
+
+@pytest.fixture(scope="module")
+def town():
+    return tk.datasets.town(sites=24, seed=1)
+
+
+@pytest.fixture(scope="module")
+def truth(town):
+    """Two days of load of twelve cells that are neither idle nor full at the rush, as sensors say it."""
+    peak = tk.telemetry.peak_load(town)
+    names = [str(c) for c in peak["cell"].to_numpy()[np.sort(np.argsort(np.abs(peak.to_numpy() - 0.6))[:12])]]
+    load = generate(town, start=START, days=2, seed=1)["load"].sel(cell=names)
+    rng = np.random.default_rng(5)
+    return (load + NOISE * rng.standard_normal(load.shape)).clip(0, 1).rename("load").compute()
+
+
+@pytest.fixture(scope="module")
+def seen(truth):
+    """The same, with a sensor that reads too much from Monday noon."""
+    wrong = Fault("bias", str(truth["cell"].to_numpy()[4]), START + np.timedelta64(12, "h"),
+                  START + np.timedelta64(2, "D"), size=0.25)  # fmt: skip
+    return spoil(truth.to_dataset(), [wrong])["load"].clip(0, 1)
+
+
+def said(part):
+    """Readings as the journal takes them."""
+    times, cells = np.meshgrid(part["time"].to_numpy(), part["cell"].to_numpy(), indexing="ij")
+    values = part.transpose("time", "cell").to_numpy().ravel()
+    there = np.isfinite(values)
+    return {
+        "variable": "load",
+        "sensor": cells.ravel()[there].tolist(),
+        "time": times.ravel()[there],
+        "value": values[there],
+    }
+
+
+@pytest.fixture
+def path(town, tmp_path):
+    tk.save(town, tmp_path / "town.twin", message="before any reading")
+    return tmp_path / "town.twin"
+
+
+@pytest.fixture(scope="module")
+def filled(town, seen, tmp_path_factory):
+    """A store with a day and a half in it, and the head of what was known after twelve hours."""
+    path = tmp_path_factory.mktemp("operate") / "town.twin"
+    tk.save(town, path, message="before any reading")
+    with tk.store.journal(path) as journal:
+        first = journal.record(said(seen.isel(time=slice(0, 48))))
+        time.sleep(0.005)
+        journal.record(said(seen.isel(time=slice(48, 144))))
+        journal.drain(all=True)
+    return path, np.datetime64(first.received, "ns")
+
+
+def whole(town, readings, **choices):
+    cells = tuple(readings["cell"].to_numpy().tolist())
+    belief = Belief(model_of(town, cells), START, **choices)
+    belief.follow(readings)
+    return belief
+
+
+# ---------------------------------------------------------------- the estimate that goes on
+
+
+def test_an_estimate_that_grew_reading_by_reading_is_the_one_that_was_made_at_once(town, seen):
+    part = seen.isel(time=slice(0, 70))
+    once = whole(town, part)
+    grown = Belief(once.model, START)
+    rng = np.random.default_rng(3)
+    ends = np.unique([*rng.integers(1, 70, 12), 70])
+    done = [grown.follow(part.isel(time=slice(0, end))) for end in ends.tolist()]
+    assert sum(done) == 70, "each cycle once"
+    assert grown.record.identical(once.record)
+    assert np.array_equal(grown.state["load"], once.state["load"])
+    assert grown.ahead().identical(once.ahead())
+
+
+def test_the_estimate_is_that_of_assimilate_in_one_go(town, seen):
+    once = whole(town, seen.isel(time=slice(0, 40)))
+    model = once.model
+    first = model.typical(START - PERIOD).to_dataset(name="load").assign_coords(time=START - PERIOD)
+    first = tk.assimilate.ensemble(first, members=100, spread=0.1, seed=1)
+    record, _ = tk.assimilate.estimate(
+        first, tk.network.step, seen.isel(time=slice(0, 40)).reset_coords(drop=True), noise=model.noise, seed=1,
+        forcing=model.typical, method=model.method,
+    )  # fmt: skip
+    assert np.array_equal(once.record["load"], record["load"])
+    assert np.array_equal(once.record["innovation_spread"], record["innovation_spread"])
+
+
+def test_a_late_correction_changes_what_came_after_and_costs_no_more_than_the_way_from_there(town, seen):
+    part = seen.isel(time=slice(0, 90))
+    belief = whole(town, part)
+    before = belief.record
+    other = part.copy(deep=True)
+    other[60, 2] = np.clip(other[60, 2] + 0.3, 0, 1) if other[60, 2] < 0.5 else other[60, 2] - 0.3
+    done = belief.follow(other)
+    assert 90 - 60 <= done < 90 - 60 + EVERY
+    assert belief.record.isel(time=slice(0, 60)).identical(before.isel(time=slice(0, 60)))
+    assert belief.record.identical(whole(town, other).record)
+    assert abs(float((belief.record["load"] - before["load"]).isel(time=60).sel(cell=part["cell"][2]))) > 0.01
+    assert not np.array_equal(belief.state["load"], whole(town, part).state["load"]), "today's answer"
+    assert belief.follow(part) == done, "and back"
+    assert belief.record.identical(before)
+
+
+def test_a_reading_that_came_late_for_a_silent_time_is_a_correction(town, seen):
+    part = seen.isel(time=slice(0, 50))
+    silent = part.copy(deep=True)
+    silent[20:23] = np.nan
+    belief = whole(town, silent)
+    assert belief.follow(part) >= 30
+    assert belief.record.identical(whole(town, part).record)
+
+
+def test_old_days_are_dropped_and_the_belief_goes_on(town, seen):
+    week = xr.concat([seen, seen.assign_coords(time=seen["time"] + np.timedelta64(2, "D"))], "time")
+    kept = whole(town, week, rows=10_000)
+    belief = Belief(kept.model, START, rows=96)
+    for end in range(32, week.sizes["time"] + 1, 32):
+        since = week["time"].to_numpy()[max(0, (end - 96 - 96) // 96 * 96)]
+        belief.follow(week.isel(time=slice(0, end)).sel(time=slice(since, None)), since=since)
+    assert belief.front and len(belief.read) < 2 * 96
+    assert belief.record.sizes["time"] == len(belief.read) == len(belief.times)
+    assert belief.record.identical(kept.record.isel(time=slice(belief.front, None)))
+    assert min(belief.kept) == belief.front and len(belief.kept) <= 2 * 96 // EVERY + 1
+    named = {(a["fault"], a["sensor"]) for a in kept.alarms()}
+    assert named and named <= {(a["fault"], a["sensor"]) for a in belief.alarms()}, "what was raised stays said"
+    first = min(a["since"] for a in kept.alarms())
+    assert min(a["since"] for a in belief.alarms()) == first
+
+
+def test_an_estimate_that_fails_leaves_all_as_it_was(town, seen, monkeypatch):
+    belief = whole(town, seen.isel(time=slice(0, 40)))
+    before, read = belief.record, belief.read
+
+    def broken(*_, **__):
+        raise tk.TwinError("a model", found="none", hint="wait")
+
+    monkeypatch.setattr(tk.assimilate, "estimate", broken)
+    with pytest.raises(tk.TwinError):
+        belief.follow(seen.isel(time=slice(0, 60)))
+    assert belief.record is before and belief.read is read
+    monkeypatch.undo()
+    belief.follow(seen.isel(time=slice(0, 60)))
+    assert belief.record.identical(whole(town, seen.isel(time=slice(0, 60))).record)
+
+
+def test_many_cells_are_each_estimated_from_their_own_readings(town):
+    names = tuple(f"c{i:02}" for i in range(24))
+    rng = np.random.default_rng(1)
+    values = np.clip(0.5 + 0.1 * rng.standard_normal((20, 24)), 0, 1)
+    load = xr.DataArray(values, {"time": START + PERIOD * np.arange(20), "cell": list(names)}, ("time", "cell"))
+    belief = whole(town, load.rename("load"))
+    assert not belief.model.people, "strangers have no people, and the same peak for all"
+    other = load.rename("load").copy()
+    other[3, 0] = 0.99
+    changed = whole(town, other)
+    same = [str(c) for c in changed.record["cell"].to_numpy()
+            if np.allclose(changed.record["load"].sel(cell=c), belief.record["load"].sel(cell=c))]  # fmt: skip
+    assert same == list(names[1:])
+
+
+# ---------------------------------------------------------------- a watch on a store
+
+
+def test_a_store_without_readings_is_looked_at_in_peace(path):
+    watch = state.Watch(path)
+    assert watch.look()
+    assert watch.now.record is None and watch.now.times.size == 0 and watch.now.alarms == []
+    assert watch.figures.new == 0 and np.isnat(watch.figures.received)
+    assert state.stale(watch.figures, START) == 0
+    assert not watch.look(), "nothing is new"
+    assert state.findings_of(watch.now.readings) == []
+    assert state.evidence(watch.now, "s001a").sizes["time"] == 0
+    assert np.isnan(state.load_of_sites(watch.places, watch.now, START)["load"]).all()
+
+
+def test_what_is_journaled_while_one_watches_is_seen_and_only_what_is_new_is_worked_out(path, seen):
+    watch = state.Watch(path)
+    watch.look()
+    with tk.store.journal(path) as journal:
+        journal.record(said(seen.isel(time=slice(0, 40))))
+        assert watch.look()
+        assert watch.now.last == seen["time"].to_numpy()[39] and watch.belief.cycles == 40
+        journal.record(said(seen.isel(time=slice(40, 41))))
+        assert watch.look() and watch.belief.cycles == 41
+        journal.drain(all=True)
+        assert watch.look() and watch.belief.cycles == 41, "a commit is news, but no reading"
+        assert watch.figures.pending == 0 and watch.figures.new == 492
+        journal.reject([("twinkit/x", b"{", "no JSON")])
+        watch.look()
+    assert watch.figures.rejected == 1 and list(watch.figures.reasons) == ["no JSON"]
+    assert "readings" in watch.figures.message
+    assert watch.figures.tells_of == seen["time"].to_numpy()[40]
+    again = state.Watch(path)
+    again.look()
+    assert again.now.record.identical(watch.now.record), "a page that was opened later believes the same"
+
+
+def test_an_alarm_names_the_sensor_since_when_and_on_what_evidence(filled, seen):
+    path, _ = filled
+    watch = state.Watch(path)
+    watch.look()
+    (alarm,) = watch.now.alarms
+    sensor = str(seen["cell"].to_numpy()[4])
+    assert (alarm["fault"], alarm["sensor"]) == ("sensor biased", sensor)
+    assert abs(alarm["since"] - (START + np.timedelta64(12, "h"))) <= np.timedelta64(1, "h")
+    assert "mean innovation +" in alarm["evidence"]
+    shown = state.evidence(watch.now, sensor)
+    during = shown["ratio"].sel(time=slice(alarm["since"], alarm["raised"]))
+    assert float(during.mean()) > 1 > abs(float(shown["ratio"].sel(time=slice(None, alarm["since"])).mean()))
+    owner = watch.places[1][sensor]
+    sites = state.load_of_sites(watch.places, watch.now, watch.now.last)
+    assert sites["alarms"].sel(site=owner).item() == 1 and sites["alarms"].sum() == 1
+    assert state.load_of_sites(watch.places, watch.now, START)["alarms"].sum() == 0, "not before it began"
+
+
+def test_going_back_shows_what_was_known_then_and_what_it_made_one_believe(filled, seen):
+    path, then = filled
+    watch = state.Watch(path)
+    watch.look()
+    cycles = watch.belief.cycles
+    known = watch.known(then)
+    assert known.last == seen["time"].to_numpy()[47] and known.alarms == []
+    assert known.record.identical(watch.now.record.isel(time=slice(0, 48)))
+    assert known.ahead["time"].to_numpy()[0] > known.last, "beyond it there was a forecast"
+    assert watch.belief.cycles == cycles and watch.now.last == seen["time"].to_numpy()[143], "now is not disturbed"
+    about = known.last + np.timedelta64(6, "h")
+    believed, came = known.at_time(about), watch.now.at_time(about)
+    assert float(believed["load_spread"].mean()) > float(came["load_spread"].mean())
+    assert watch.known(then) is known, "kept ready"
+    assert watch.known(np.datetime64("NaT")) is watch.now
+    assert then in watch.moments
+    with pytest.raises(tk.TwinError, match="2020"):
+        watch.known(np.datetime64("2020-01-01"))
+
+
+def test_what_was_believed_on_monday_about_sunday_is_not_what_a_correction_makes_of_it(path, seen):
+    with tk.store.journal(path) as journal:
+        monday = journal.record(said(seen.isel(time=slice(0, 48))))
+        time.sleep(0.005)
+        wrong = seen.isel(time=slice(30, 34)).copy(deep=True)
+        wrong[:] = 0.9
+        journal.record(said(wrong))
+        journal.drain(all=True)
+    watch = state.Watch(path)
+    watch.look()
+    sunday = seen["time"].to_numpy()[33]
+    known = watch.known(np.datetime64(monday.received, "ns"))
+    before, after = (k.at_time(sunday)["load"] for k in (known, watch.now))
+    assert float((after - before).max()) > 0.1
+    assert np.allclose(known.readings["load"].sel(time=sunday), seen.sel(time=sunday))
+    assert (watch.now.readings["load"].sel(time=sunday) == 0.9).all()
+
+
+def test_a_new_sensor_joins_and_the_answer_is_that_of_a_fresh_look(path, seen):
+    watch = state.Watch(path)
+    with tk.store.journal(path) as journal:
+        journal.record(said(seen.isel(time=slice(0, 20), cell=slice(0, 11))))
+        watch.look()
+        assert len(watch.now.cells) == 11
+        journal.record(said(seen.isel(time=slice(20, 24))))
+        watch.look()
+    fresh = state.Watch(path)
+    fresh.look()
+    assert len(watch.now.cells) == 12
+    assert watch.now.record.identical(fresh.now.record)
+
+
+def test_more_cells_than_are_estimated_leave_the_busiest(path, seen, monkeypatch):
+    monkeypatch.setattr(state, "WATCHED", 4)
+    with tk.store.journal(path) as journal:
+        journal.record(said(seen.isel(time=slice(0, 8))))
+    watch = state.Watch(path)
+    watch.look()
+    mean = seen.isel(time=slice(0, 8)).mean("time")
+    busiest = set(mean["cell"].to_numpy()[np.argsort(-mean.to_numpy())[:4]].tolist())
+    assert set(watch.now.cells) == busiest and watch.now.left == 8
+
+
+def test_a_store_that_vanishes_is_said_and_what_was_known_stays(path, seen, tmp_path):
+    with tk.store.journal(path) as journal:
+        journal.record(said(seen.isel(time=slice(0, 20))))
+        journal.drain(all=True)
+    watch = state.Watch(path)
+    watch.look()
+    before, looked = watch.now, watch.looked
+    path.rename(tmp_path / "away")
+    with pytest.raises(tk.TwinError, match=r"town\.twin"):
+        watch.look()
+    assert watch.now is before and watch.looked == looked
+    (tmp_path / "away").rename(path)
+    watch.look()
+    assert watch.now.record.identical(before.record)
+
+
+def test_another_store_of_that_name_is_read_anew(path, town, seen, tmp_path):
+    with tk.store.journal(path) as journal:
+        journal.record(said(seen.isel(time=slice(0, 20))))
+    watch = state.Watch(path)
+    watch.look()
+    shutil.rmtree(path)
+    tk.save(town, path, message="another")
+    with tk.store.journal(path) as journal:
+        journal.record(said(seen.isel(time=slice(4, 12))))
+    watch.look()
+    fresh = state.Watch(path)
+    fresh.look()
+    assert watch.now.record.identical(fresh.now.record)
+    assert watch.figures.new == 96
+
+
+def test_values_beyond_belief_are_counted_and_left_out(path, seen):
+    part = seen.isel(time=slice(0, 12)).copy(deep=True)
+    part[5, 0], part[6, 1] = 57.0, -3.0
+    with tk.store.journal(path) as journal:
+        journal.record(said(part))
+    watch = state.Watch(path)
+    watch.look()
+    assert watch.now.outside == 2
+    assert float(watch.now.record["load"].max()) <= 1.2
+    assert np.isnan(watch.now.readings["load"].sel(cell=part["cell"][0]).isel(time=5))
+
+
+def test_a_twin_in_memory_has_no_past(town, seen):
+    nodes = {n: c.to_dataset(inherit=False) for n, c in town.children.items()}
+    twin = tk.assemble({**nodes, "telemetry": seen.isel(time=slice(0, 12)).to_dataset()}, title="t", crs="EPSG:32643")
+    watch = state.Watch(twin=twin)
+    assert watch.look() and watch.now.last == seen["time"].to_numpy()[11]
+    with pytest.raises(tk.TwinError, match="memory"):
+        watch.known(START)
+
+
+def test_readings_are_stale_when_two_periods_passed_without_one():
+    received = np.datetime64("2026-03-02T12:00:00", "ns")
+    figures = state.Figures(received=received)
+    assert state.stale(figures, received + np.timedelta64(29, "m")) == 0
+    assert state.stale(figures, received + np.timedelta64(31, "m")) == 31 * 60
+
+
+def test_quality_is_summed_up_by_sensor_and_kind(path, seen):
+    part = seen.isel(time=slice(0, 96)).copy(deep=True)
+    part[40:60, 3] = np.nan
+    with tk.store.journal(path) as journal:
+        journal.record(said(part))
+    watch = state.Watch(path)
+    watch.look()
+    found = {(f["flag"], f["sensor"]): f for f in state.findings_of(watch.now.readings)}
+    gap = found["gap", str(part["cell"].to_numpy()[3])]
+    assert (gap["times"], gap["readings"]) == (1, 20) and gap["start"] == part["time"].to_numpy()[40]
+
+
+def test_lines_and_moments_are_thinned_from_first_to_last():
+    many = state.thinned(np.arange(10_000), 300)
+    assert len(many) == 300 and (many[0], many[-1]) == (0, 9999)
+    assert len(state.thinned(np.arange(5), 300)) == 5
+
+
+def test_arrivals_tell_when_readings_came_in_the_journal_and_in_the_store(path, seen):
+    assert len(tk.store.arrivals(path).time) == 0
+    with tk.store.journal(path) as journal:
+        first = journal.record(said(seen.isel(time=slice(0, 4))))
+        time.sleep(0.005)
+        second = journal.record(said(seen.isel(time=slice(4, 6))))
+        waiting = tk.store.arrivals(path)
+        assert waiting.pending == 72 and waiting.rate(now=waiting.newest, over=9) == 8
+        journal.drain(all=True)
+        time.sleep(0.005)
+        late = journal.record(said(seen.isel(time=slice(0, 1)) * 0.5))
+        came = tk.store.arrivals(path)
+    assert [int(m.astype("i8")) for m in came.moments] == [first.received, second.received, late.received]
+    assert came.pending == 12 and (came.new, came.corrected) == (72, 12)
+    assert np.array_equal(came.time, seen["time"].to_numpy()[:6])
+    assert came.first[0] == np.datetime64(first.received, "ns") and came.last[0] == np.datetime64(late.received, "ns")
+    assert came.last[5] == np.datetime64(second.received, "ns")
+
+
+def test_one_watch_serves_all_pages_of_a_store(filled):
+    path, _ = filled
+    assert state.watching(path) is state.watching(str(path))
+    watch = state.watching(path)
+    found, faults = [], []
+
+    def look():
+        try:
+            found.append(watch.look())
+        except Exception as fault:
+            faults.append(fault)
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults and sum(found) == 1
+
+
+def test_alarms_of_nothing_are_none():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert alarms_of(None) == []
