@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab bench lessons system lock clean
+.PHONY: help demo test axe lab bench lessons system lock clean
 
 help:  ## this list
 	@echo "twinkit: make TARGET"; grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## ?/  \1\t/' | expand -t 12
@@ -40,7 +40,15 @@ $(STAMP): $(VENV)/.locked pyproject.toml
 demo: $(STAMP)  ## build the twin of a real region, study its coverage, leave a report in out/
 	$(BIN)/twinkit demo --region "$(REGION)"
 
-test: $(STAMP)  ## style, types, doctests and tests
+# Judges whether pages can be used by everybody; the tests that ask it skip where npm is absent.
+AXE := tests/browser/node_modules/.ready
+$(AXE): tests/browser/package.json tests/browser/package-lock.json
+	@if command -v npm >/dev/null; then cd tests/browser && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error && touch node_modules/.ready; \
+	else echo "no npm here: the tests that ask axe-core skip (make system installs npm)"; fi
+
+axe: $(AXE)  ## axe-core, which some browser tests ask (npm)
+
+test: $(STAMP) $(AXE)  ## style, types, doctests and tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import shutil
 import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -154,3 +160,168 @@ def workers():
     ):
         client.wait_for_workers(2, timeout=120)
         yield client
+
+
+# ---------------------------------------------------------------- a browser
+
+AXE = ROOT / "tests" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
+PATIENCE = 60_000  # [ms] two cores that others use, too
+
+
+@pytest.fixture(scope="module")
+def chromium(program):
+    """Debian's Chromium, driven by Playwright; for `looking`. A module long: its loop would disturb other modules'."""
+    sync = pytest.importorskip("playwright.sync_api")
+    with sync.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def looking(chromium):
+    """A factory of pages: `page = looking(address, width=360, scheme="dark")`.
+
+    `page.said` collects console errors and warnings, uncaught errors, and every request to elsewhere than loopback;
+    at the test's end it must be empty. A test that provokes an error clears it: `page.said.clear()`.
+    """
+    pages = []
+
+    def made(address="", *, width=1440, height=900, scheme="light", scripts=True, cookies=(), **options):
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, color_scheme=scheme, java_script_enabled=scripts, **options
+        )
+        context.add_cookies(list(cookies))
+        context.set_default_timeout(PATIENCE)
+        page = context.new_page()
+        page.said = []
+        page.on("console", lambda m: page.said.append(f"{m.type}: {m.text}") if m.type in SPOKEN else None)
+        page.on("pageerror", lambda e: page.said.append(f"uncaught: {e}"))
+        page.on("request", lambda r: None if _near(r.url) else page.said.append(f"foreign: {r.url[:200]}"))
+        page.on("websocket", lambda w: None if _near(w.url) else page.said.append(f"foreign: {w.url[:200]}"))
+        pages.append(page)
+        if address:
+            page.goto(address)
+        return page
+
+    yield made
+    for page in pages:
+        page.context.close()
+    assert [said for page in pages for said in page.said] == []
+
+
+SPOKEN = ("error", "warning")
+
+
+def _near(url):
+    parts = urlsplit(url)
+    return parts.scheme in ("data", "blob", "about") or parts.hostname in ("127.0.0.1", "localhost", "::1")
+
+
+@pytest.fixture(scope="session")
+def axe():
+    """What axe-core finds serious or critical on a page, one line for each place: `assert axe(page) == []`.
+
+    `make test` installs it (npm); without it the test skips, and under CI=true it fails.
+    """
+    if not AXE.exists():
+        said = "no axe-core: make axe installs it (with npm, which make system installs)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(said)
+        pytest.skip(said)
+
+    def found(page, *, impacts=("serious", "critical"), **options):
+        # not a script element: the page's own policy would refuse one
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        result = page.evaluate("options => axe.run(document, options)", {"resultTypes": ["violations"], **options})
+        return [
+            f"{v['impact']} {v['id']}: {node['target']} {node['html'][:160]} {node.get('failureSummary', '')[:200]}"
+            for v in result["violations"]
+            if v["impact"] in impacts
+            for node in v["nodes"]
+        ]
+
+    return found
+
+
+# ---------------------------------------------------------------- dashboards
+
+
+@pytest.fixture(scope="session")
+def free_port():
+    """A port of loopback that nobody holds now: `free_port()`."""
+
+    def found():
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            return s.getsockname()[1]
+
+    return found
+
+
+@pytest.fixture(scope="session")
+def dashboards(tmp_path_factory, free_port):
+    """`twinkit dashboard` in a process of its own: `with dashboards(store, "--app", "plan") as address:`."""
+
+    @contextlib.contextmanager
+    def served(store, *options, environment=None, port=None, path="/"):
+        port = port or free_port()
+        log = tmp_path_factory.mktemp("dashboard") / "log"
+        with log.open("w") as told:
+            command = [sys.executable, "-m", "twinkit", "dashboard", str(store), "--port", str(port), *options]
+            server = subprocess.Popen(
+                command, stdout=told, stderr=subprocess.STDOUT, env=os.environ | (environment or {})
+            )
+            address = f"http://127.0.0.1:{port}"
+            try:
+                for _ in range(480):
+                    with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}{path}", timeout=5):
+                        break
+                    assert server.poll() is None, log.read_text()[-3000:]
+                    time.sleep(0.25)
+                else:
+                    raise AssertionError(log.read_text()[-3000:])
+                yield address
+            finally:
+                server.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    server.wait(10)
+                server.kill()
+                server.wait()
+
+    return served
+
+
+@pytest.fixture(scope="session")
+def town():
+    """The generated town that all dashboards' tests share: small, and the same bytes everywhere."""
+    import twinkit as tk
+
+    return tk.datasets.town(sites=12, seed=1)
+
+
+@pytest.fixture
+def town_store(town, tmp_path):
+    """A store of the town that a test may change or take away."""
+    import twinkit as tk
+
+    path = tmp_path / "town.twin"
+    tk.save(town, path, message="the town")
+    return path
+
+
+@pytest.fixture(scope="session")
+def shared_town(town, tmp_path_factory):
+    """A store of the town that tests share: they may add branches, each with a name of its own."""
+    import twinkit as tk
+
+    path = tmp_path_factory.mktemp("shared") / "town.twin"
+    tk.save(town, path, message="the town")
+    return path
+
+
+@pytest.fixture(scope="session")
+def town_dashboards(dashboards, shared_town):
+    """The address of all dashboards of `shared_town`: nobody signs in, everybody may do everything."""
+    with dashboards(shared_town) as address:
+        yield address

@@ -92,9 +92,11 @@ def framed(
         css_classes=["tk-body"],
         **wide,
     )
-    return pn.Column(
-        head, status, alert, renew, *notices, body, css_classes=["tk-page", *rtl], design=_design(), margin=0, **wide
-    )
+    whole = pn.Column(head, status, alert, renew, *notices, body, css_classes=["tk-page", *rtl], margin=0, **wide)
+    for part in whole.select():
+        if not isinstance(part, pn.pane.Bokeh):  # which would hand the design on to the figure
+            part.design = _design()  # what the app made before it had a page, too
+    return whole
 
 
 def _told(notice: Notice | None, kind: str) -> str:
@@ -129,7 +131,7 @@ def shown(picture: Picture, behind: Any) -> None:
     pn = need()
     figure = picture.figure
     if isinstance(figure, Figure):
-        picture._image[:] = [pn.pane.HTML(image(figure), sizing_mode="stretch_width")]
+        picture._image[:] = [pn.pane.HTML(image(figure), design=_design(), sizing_mode="stretch_width")]
     elif figure is not None and (not len(picture._image) or getattr(picture._image[0], "object", None) is not figure):
         picture._image[:] = [pn.panel(figure, sizing_mode="stretch_width")]
     text = f"<p>{html.escape(picture.alt)}</p>" if picture.alt and not isinstance(figure, Figure) else ""
