@@ -2,9 +2,11 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -234,6 +236,42 @@ def test_margins_are_paid_for(path):
         pay(path, epsilon=0.01)
 
 
+def test_what_people_write_down_adds_up_and_nothing_hides_in_rounding(path):
+    privacy.budget(path, epsilon=0.3, protects="subscriber-day", message="why")
+    for _ in range(3):
+        pay(path, epsilon=0.1)
+    assert privacy.spent(path, protects="subscriber-day") == 0.3
+    with pytest.raises(TwinError, match=r"0\.3 spent, 0\.300001 with this one"):
+        pay(path, epsilon=1e-6)
+    # floating-point sums would take any number of these
+    for little in (1e-10, 1e-17, 5e-324):
+        with pytest.raises(TwinError, match="an epsilon from 1e-06"):
+            pay(path, epsilon=little)
+    assert composed([Cost.pure(1.0), *[Cost.pure(1e-17)] * 3]) > 1
+    assert composed([Cost.pure(1.0, delta=1e-6), Cost.pure(0.5, delta=1e-22)], delta=1e-6) == np.inf
+
+
+def test_a_mechanism_of_ones_own_cannot_pay_a_negative_price(rich):
+    def generous(bound, *, epsilon, delta):
+        return privacy.Noise("generous", 1.0, 1.0, Cost(-5.0), lambda values, generator: values)
+
+    pay(rich, epsilon=0.9)
+    with pytest.raises(TwinError, match="a cost of 0 or more"):
+        pay(rich, mechanism=generous)
+    assert privacy.spent(rich, protects="subscriber-day") == 0.9
+
+
+def test_a_branch_or_another_way_to_the_folder_is_no_way_around_the_budget(rich):
+    pay(rich, epsilon=0.9)
+    tk.branch(rich, "what-if")
+    link = rich.with_name("link.twin")
+    link.symlink_to(rich)
+    for way in (rich, link, rich / ".." / rich.name, str(rich) + "/"):
+        with pytest.raises(TwinError, match=r"0\.9 spent"):
+            pay(way)
+    assert acts(rich).count("refused") == 4
+
+
 # ---------------------------------------------------------------- races, kills, tampering
 
 RACE = """
@@ -268,6 +306,25 @@ def test_releases_in_a_race_never_exceed_the_budget(rich):
     assert (held.count("reserved"), held.count("released"), held.count("refused")) == (2, 2, 4)
     assert privacy.spent(rich, protects="subscriber-day") == pytest.approx(0.8)
     assert tk.verify(rich, thorough=True)
+
+
+def test_threads_in_a_race_never_exceed_the_budget(rich):
+    got, fell = [], []
+
+    def work():
+        try:
+            got.append(pay(rich, epsilon=0.4))
+        except TwinError as fault:
+            fell.append(fault.expected)
+
+    racing = [threading.Thread(target=work) for _ in range(4)]
+    for t in racing:
+        t.start()
+    for t in racing:
+        t.join()
+    assert (len(got), len(fell)) == (2, 2)
+    assert all("within the budget" in f for f in fell)
+    assert privacy.spent(rich, protects="subscriber-day") == 0.8
 
 
 def test_what_was_reserved_and_never_released_is_spent(rich, monkeypatch):
@@ -343,6 +400,46 @@ def test_numbers_altered_on_the_disk_make_no_room(rich):
         file.write_bytes(data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1 :])
     with pytest.raises(TwinError):
         pay(rich, epsilon=0.1)
+
+
+@pytest.mark.parametrize("how", ["taken away", "turned back"])
+def test_a_branch_that_was_turned_back_is_refused_and_never_read_as_empty(rich, how):
+    file = rich / "refs" / "branch.privacy" / "ref.json"
+    before = file.read_bytes()
+    pay(rich, epsilon=0.9)
+    file.write_bytes(before) if how == "turned back" else file.unlink()
+    for act in (lambda: pay(rich), lambda: privacy.ledger(rich), lambda: privacy.spent(rich, protects="subscriber")):
+        with pytest.raises(TwinError, match="the branch 'privacy' was sealed"):
+            act()
+
+
+def test_an_older_copy_of_the_store_is_found_by_whoever_holds_a_published_table(rich, tmp_path):
+    """The store alone cannot know: the copy is whole. A published table knows the head of the ledger."""
+    older = tmp_path / "older"
+    shutil.copytree(rich, older)
+    safe = pay(rich, epsilon=0.9)
+    assert tk.verify(rich, head=safe.attrs["ledger"])
+    shutil.rmtree(rich)
+    shutil.copytree(older, rich)
+    assert privacy.spent(rich, protects="subscriber-day") == 0  # said in the docs: it cannot be held
+    found = tk.verify(rich, head=safe.attrs["ledger"])
+    assert not found
+    assert "is in no branch: newest commits were dropped" in str(found)
+
+
+def test_old_commits_may_expire_and_the_ledger_goes_on(rich):
+    pay(rich, epsilon=0.5)
+    tk.store.expire(rich, before="2100-01-01")
+    assert len(tk.history(rich, branch="privacy")) == 1
+    assert privacy.spent(rich, protects="subscriber-day") == 0.5
+    pay(rich, epsilon=0.25)
+    with pytest.raises(TwinError, match=r"0\.75 spent"):
+        pay(rich)
+    # and whoever writes over it is found still
+    shorter = tk.extend(tk.open(rich, branch="privacy"), privacy=privacy.ledger(rich).isel(entry=[0]))
+    tk.save(shorter, rich, branch="privacy", message="ledger of privacy: tidied up")
+    with pytest.raises(TwinError, match=r"twinkit\.privacy alone wrote"):
+        pay(rich)
 
 
 def test_a_ledger_that_somebody_else_saved_is_refused(rich):

@@ -169,6 +169,7 @@ def test_a_seed_gives_the_same_noise_and_says_that_it_protects_nobody():
     xr.testing.assert_identical(first, second)
     assert (first != other).any()
     assert "protects nobody" in first.attrs["release"]
+    assert "protects nobody" in first.attrs["provenance"]  # which travels with every file
 
 
 @pytest.mark.parametrize("make", [privacy.laplace, privacy.geometric])
@@ -279,6 +280,8 @@ def test_an_epsilon_that_is_none(epsilon):
         ({"mechanism": lambda bound, *, epsilon, delta: 3.0}, "a mechanism that gives a Noise"),
         ({"margins": ["nowhere"]}, "margins: expected some of the dims"),
         ({"margins": [PAIR]}, "not all of them"),
+        ({"margins": [5]}, "margins: expected some of the dims"),
+        ({"margins": "origin"}, "a list of margins"),
         ({"margins": ["origin"], "margin_share": 1.0}, "margin_share"),
         ({"threshold": math.nan}, "threshold"),
         ({"days": ("2026-03-04", "2026-03-01")}, "the first day before the last"),
@@ -319,7 +322,9 @@ def test_records_that_are_refused(change, said):
         (table().isel(origin=[]), "an array of counts"),
         (table().astype(str), "an array of counts"),
         (xr.concat([table(), table()], "origin"), "'a' twice"),
-        (table() + 2.0**60, "counts below 2^53"),
+        (table() + 2.0**60, "add up to less than 2^53"),
+        # whole numbers of 64 bits each, whose sum is none: a margin would wrap to below zero
+        (xr.DataArray(np.full(4096, 2**52), dims="zone"), "add up to less than 2^53"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:divide by zero", "ignore:invalid value")
@@ -328,11 +333,134 @@ def test_counts_that_are_refused(data, said):
         safe(data)
 
 
+@pytest.mark.parametrize("epsilon", [1e-17, 5e-324, 1e-7, 101.0, 1e17, 1e308])
+def test_an_epsilon_that_says_nothing_or_hides_nothing(epsilon):
+    with pytest.raises(TwinError, match="epsilon: expected an epsilon from 1e-06 to 100"):
+        safe(table(), epsilon=epsilon)
+
+
+@pytest.mark.parametrize("delta", [5e-324, 1e-300, 1e-17, 0.999999])
+def test_a_delta_that_no_threshold_keeps(delta):
+    with pytest.raises(TwinError, match="a privacy that OpenDP can keep"):
+        safe(trips(), over=None, dims=PAIR, delta=delta)
+
+
+START = pd.Timestamp("2026-03-02")
+
+
+@pytest.mark.parametrize(
+    ("days", "found"),
+    [
+        (lambda n: START + pd.to_timedelta(np.arange(n), "min"), "times of day: 2026-03-02 00:01:00"),
+        (lambda n: [f"2026-03-02 08:{i % 60:02}" for i in range(n)], "'2026-03-02 08:00'"),
+        (lambda n: np.arange(n) / 1440, "values of kind 'floating'"),
+        (lambda n: 1_772_409_600 + np.arange(n) // 2, "a number of seconds"),
+        (lambda n: np.arange(n) + 1000, "2400 different numbers"),
+        (lambda n: START.tz_localize("Asia/Kolkata"), "times with a zone"),
+        (lambda n: "02/03/2026", "'02/03/2026'"),  # of two ways to read it, one is wrong
+        (lambda n: "yesterday", "'yesterday'"),
+    ],
+)
+def test_moments_are_no_days(days, found, monkeypatch):
+    """A moment instead of a day makes each event a unit of its own, and then no bound bounds anything."""
+    monkeypatch.setattr(contribution, "CENTURY", 2000)
+    records = trips()
+    with pytest.raises(TwinError, match=re.escape(found)):
+        safe(records.assign(day=days(len(records))))
+
+
+@pytest.mark.parametrize("days", [START, START.date(), "2026-03-02", 20260302])
+def test_days_in_their_forms_bound_alike(days):
+    loud = trips(people=1, days=1, each=5000).assign(day=days)
+    assert abs(float(safe(loud, epsilon=50.0, whole_table=False).sum()) - 4) < 3
+
+
+@pytest.mark.parametrize("times", [pd.Timestamp("2026-03-02 03:00", tz="Asia/Kolkata"), "2026-03-02 03:00"])
+def test_times_that_have_no_day(times):
+    with pytest.raises(TwinError, match="times as datetime64 in UTC, or a column 'day'"):
+        safe(trips().drop(columns="day").assign(time=times))
+
+
+def test_numbers_are_no_dates_where_the_release_names_days():
+    with pytest.raises(TwinError, match="days as dates where `days` names some"):
+        safe(trips().assign(day=0), days=("2026-03-02", "2026-03-02"))
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [(lambda n: [i if i % 2 else str(i) for i in range(n)], "mixed-integer"), (lambda n: [[1]] * n, "mixed")],
+)
+def test_names_of_several_kinds_are_refused(names, kind):
+    """Who is 7 in one row and '7' in another would be two people, with twice the bound."""
+    records = trips()
+    with pytest.raises(TwinError, match=f"values of kind '{kind}'"):
+        safe(records.assign(subscriber=names(len(records))))
+
+
+@pytest.mark.parametrize(
+    ("over", "said"),
+    [
+        ({"origin": "a"}, "a list of labels"),
+        ({"origin": 5}, "a list of labels"),
+        ({"origin": set(ZONES)}, "a list of labels"),
+        ({"origin": ["a", None]}, "an empty one"),
+        ({"origin": [1, 2]}, "labels as they stand in the records: string"),
+        (["origin"], "over={dim: all its labels}"),
+        ({}, "labels that are known beforehand"),
+    ],
+)
+def test_tables_that_are_none(over, said):
+    with pytest.raises(TwinError, match=re.escape(said)):
+        safe(trips(), over=over)
+
+
+@pytest.mark.parametrize("given", [(0, 0), (-1, -1), (1.5, 1), (1, 5), (True, True), (2**40, 1)])
+def test_bounds_that_are_none(given):
+    with pytest.raises(TwinError, match=r"a whole number from 1 to 2\^31|each of at most bound"):
+        Bound(*given)
+
+
+@pytest.mark.parametrize("name", ["epsilon", "delta", "rho", "aside"])
+@pytest.mark.parametrize("value", [-1.0, math.nan])
+def test_a_cost_that_would_give_back_what_others_spent(name, value):
+    with pytest.raises(TwinError, match="a cost of 0 or more"):
+        privacy.Cost(**{"epsilon": 1.0} | {name: value})
+
+
+def _image(values, count=53):
+    """Whether each value is one that NumPy's formula, a logarithm of a number of 53 bits, can give around zero."""
+    # the draw that would have given it, and its neighbours
+    near = np.rint(np.exp(values) * 2.0 ** (count - 1))[:, None] + np.arange(-8, 9)
+    made = np.vectorize(math.log)(near / 2.0 ** (count - 1))
+    return (made == values[:, None]).any(axis=1)
+
+
+def test_the_holes_of_floating_point_noise_tell_nothing():
+    """Mironov's attack: naive noise around 0 and around 1 give different doubles, so that one look tells them apart."""
+    rng = np.random.default_rng(1)
+    zero, one = rng.laplace(0.0, 1.0, 4000), 1.0 + rng.laplace(0.0, 1.0, 4000)
+    assert _image(zero[zero < 0]).all()
+    assert not _image(one[one < 0]).all()  # each hole proves that the count was not 0
+    noise = privacy.laplace(Bound(1, 1), epsilon=1.0)
+    zero, one = (noise.draw(np.full(4000, float(c)), None) for c in (0, 1))
+    shares = [_image(drawn[drawn < -0.05]).mean() for drawn in (zero, one)]
+    assert max(shares) < 1  # neither is the formula's
+    spread = math.sqrt(0.25 / 4000 * (1 / (zero < -0.05).mean() + 1 / (one < -0.05).mean()))
+    assert abs(shares[0] - shares[1]) < 5 * spread  # and what hits it by chance hits it alike
+
+
+def test_margins_take_no_more_than_was_asked():
+    rng = np.random.default_rng(1)
+    for epsilon, share in rng.uniform(0.01, 0.99, (40, 2)):
+        found = safe(table(), epsilon=float(epsilon), margins=["origin", "destination", ()], margin_share=float(share))
+        assert found.attrs["epsilon"] <= epsilon
+
+
 def test_labels_that_are_refused():
     with pytest.raises(TwinError, match="each once"):
         safe(trips(), over={"origin": ["a", "a"], "destination": ZONES})
     with pytest.raises(TwinError, match="fewer than two thousand million cells"):
-        safe(trips(), over={"origin": range(10**5), "destination": range(10**5)})
+        safe(trips().replace({"a": 1, "b": 2, "c": 3}), over={d: range(10**5) for d in PAIR})
     with pytest.raises(TwinError, match="and a delta"):
         safe(trips(), over=None)
     with pytest.raises(TwinError, match="delta: expected a finite number above 0"):

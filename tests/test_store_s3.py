@@ -159,6 +159,35 @@ def test_a_commit_that_another_one_overtakes_is_made_anew_on_its_head(bucket, mo
     assert verified, verified
 
 
+def test_a_ledger_at_an_address(bucket):
+    """Two releases in a race: the branch moves once, and the other one is judged anew on the new head."""
+    path = f"s3://{bucket}/town.twin"
+    tk.save(twin_of(), path, message="the beginning")
+    assert tk.privacy.ledger(path).sizes["entry"] == 0
+    tk.privacy.budget(path, epsilon=1.0, protects="subscriber-day", message="why")
+    choices = {"epsilon": 0.6, "protects": "subscriber-day", "bound": 2, "store": path, "message": "trips"}
+    fell = []
+
+    def work():
+        try:
+            tk.privacy.release(xr.DataArray([7, 20, 3], dims="zone"), **choices)
+        except tk.TwinError as fault:
+            fell.append(fault.found)
+
+    racing = [threading.Thread(target=work) for _ in range(2)]
+    for t in racing:
+        t.start()
+    for t in racing:
+        t.join()
+    assert fell == ["0.6 spent, 1.2 with this one"]
+    assert sorted(tk.privacy.ledger(path).act.values) == ["budget", "refused", "released", "reserved"]
+    assert tk.privacy.spent(path, protects="subscriber-day") == 0.6
+    with pytest.raises(tk.TwinError, match="not taken"):
+        tk.branch(path, "privacy")
+    assert sorted(tk.store.branches(path)) == ["main", "privacy"]
+    assert tk.verify(path)
+
+
 def test_a_flipped_byte_on_the_object_store_is_found_and_named(bucket):
     path = f"s3://{bucket}/flip.twin"
     tk.save(twin_of(), path, message="the beginning")

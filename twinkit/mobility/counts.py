@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import dask
+import numba
 import numpy as np
 import xarray as xr
 from scipy.sparse import coo_matrix, csr_matrix
@@ -47,8 +48,30 @@ def geh(modelled: Any, counted: Any) -> np.ndarray:
     return np.asarray(np.sqrt(np.divide(2 * (m - c) ** 2, both, out=np.zeros_like(both), where=both > 0)))
 
 
+@numba.njit(cache=True)
+def _walked(
+    start: np.ndarray,
+    stop: np.ndarray,
+    before: np.ndarray,
+    first: np.ndarray,
+    begin: np.ndarray,
+    street: np.ndarray,
+    part: float,
+    share: np.ndarray,
+) -> None:
+    """Add a part to each street on the ways from starts to stops; the streets into a junction stand together."""
+    for i in range(len(start)):
+        at = stop[i]
+        while at != start[i] and before[start[i], at] >= 0:
+            last = before[start[i], at]
+            for k in range(first[at], first[at + 1]):
+                if begin[k] == last:
+                    share[street[k]] += part
+            at = last
+
+
 @contract(reads=["places/x", "places/y", "surface/people", "length", "speed"], gives=["street_share"], computes=True)
-def street_share(twin: xr.DataTree, streets: xr.Dataset, *, samples: int = 40, seed: int) -> xr.DataArray:
+def street_share(twin: xr.DataTree, streets: xr.Dataset, *, samples: int = 200, seed: int) -> xr.DataArray:
     """Share of the people from each place to each other one who go over each street, on the quickest ways.
 
     For each two places some pairs of points are drawn where people live in the two zones; each pair takes the way that
@@ -60,7 +83,8 @@ def street_share(twin: xr.DataTree, streets: xr.Dataset, *, samples: int = 40, s
         With surface and places.
     streets : Dataset (street, junction)
     samples : int
-        Pairs of points for each two places.
+        Pairs of points for each two places. Fewer blur the busy streets: at 40 the true flows themselves match
+        there on a tenth fewer.
     seed : int
 
     Returns
@@ -102,13 +126,14 @@ def street_share(twin: xr.DataTree, streets: xr.Dataset, *, samples: int = 40, s
 
     begin, end = streets["begin"].values.astype(np.int64), streets["end"].values.astype(np.int64)
     time = free_time(streets.assign(length=("street", length), speed=("street", speed)))
-    of = {}
-    for s in np.argsort(-time, kind="stable"):
-        of[int(begin[s]), int(end[s])] = int(s)
-    best = np.array(list(of.values()))
+    # of two streets between the same junctions the quicker one
+    order = np.lexsort([time, begin, end])
+    same = (begin[order][1:] == begin[order][:-1]) & (end[order][1:] == end[order][:-1])
+    best = order[np.concatenate([[True], ~same])]
     graph = coo_matrix((time[best], (begin[best], end[best])), shape=(junctions, junctions)).tocsr()
     before = dijkstra(graph, return_predecessors=True)[1]
-    share = np.zeros((count, zones, zones))
+    first = np.searchsorted(end[best], np.arange(junctions + 1))
+    share = np.zeros((zones, zones, count))
     total = lived.cumsum(axis=1)
     for a in range(zones):
         for b in range(zones):
@@ -118,18 +143,14 @@ def street_share(twin: xr.DataTree, streets: xr.Dataset, *, samples: int = 40, s
                 else np.empty(0, dtype=np.int64)
                 for z in (a, b)
             ]
-            for start, stop in zip(*pick, strict=False):
-                at = int(stop)
-                while at != start and before[start, at] >= 0:
-                    last = int(before[start, at])
-                    share[of[last, at], a, b] += 1 / int(samples)
-                    at = last
+            if len(pick[0]) and len(pick[1]):
+                _walked(pick[0], pick[1], before, first, begin[best], best, 1 / int(samples), share[a, b])
     axes = {"street": streets["street"].values, "origin": ids, "destination": ids}
     attrs = {
         "provenance": f"modelled: quickest ways of {samples} pairs of points, seed {seed}",
         "assumptions": "empty streets; trips begin and end where people live",
     }
-    return xr.DataArray(share, axes, ("street", "origin", "destination"), attrs=attrs)
+    return xr.DataArray(np.moveaxis(share, 2, 0), axes, ("street", "origin", "destination"), attrs=attrs)
 
 
 def assigned(share: xr.DataArray, flow: xr.DataArray) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from twinkit.error import TwinError
@@ -16,7 +17,10 @@ from twinkit.error import TwinError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Cost", "composed", "concentrated_epsilon", "positive"]
+__all__ = ["Cost", "composed", "concentrated_epsilon", "positive", "promised", "shared", "total"]
+
+LEAST, MOST = 1e-6, 100.0
+"""Epsilons that a release may promise: below, noise drowns a country; above, e^epsilon is no promise at all."""
 
 
 def positive(value: object, name: str, *, zero: bool = False, below: float = math.inf) -> float:
@@ -48,6 +52,52 @@ def positive(value: object, name: str, *, zero: bool = False, below: float = mat
     return number
 
 
+def promised(value: object) -> float:
+    """An epsilon that a release may promise.
+
+    >>> promised(1)
+    1.0
+    """
+    epsilon = positive(value, "epsilon")
+    if not LEAST <= epsilon <= MOST:
+        hint = "0.1 to 3 are usual; above 10 it hardly protects, and below 0.001 noise is all that is left"
+        raise TwinError(f"an epsilon from {LEAST:g} to {MOST:g}", found=f"{epsilon:g}", hint=hint, where="epsilon")
+    return epsilon
+
+
+def total(values: Iterable[float]) -> float:
+    """The sum of numbers as they print, rounded up: three times 0.1 is 0.3, and 1 + 1e-17 is more than 1.
+
+    So no number of small releases can hide in rounding, and what people write down adds up as they expect.
+
+    Examples
+    --------
+    >>> total([0.1] * 3), sum([0.1] * 3)
+    (0.3, 0.30000000000000004)
+    >>> total([1.0, 1e-17]) > 1
+    True
+    """
+    numbers = [float(v) for v in values]
+    if any(math.isinf(n) for n in numbers):
+        return math.inf
+    exact = sum((Fraction(repr(n)) for n in numbers), Fraction())
+    near = float(exact)
+    return near if Fraction(repr(near)) >= exact else math.nextafter(near, math.inf)
+
+
+def shared(whole: float, weights: Iterable[float]) -> list[float]:
+    """Parts of a whole by weights whose `total` is never above it.
+
+    >>> shared(1.0, [7, 1.5, 1.5])
+    [0.7, 0.15, 0.15]
+    """
+    known = list(weights)
+    parts = [whole * w / math.fsum(known) for w in known]
+    while total(parts) > whole:
+        parts[0] = math.nextafter(parts[0], 0.0)
+    return parts
+
+
 @dataclass(frozen=True)
 class Cost:
     """The privacy that one release spends of each unit that it protects.
@@ -66,6 +116,13 @@ class Cost:
     delta: float = 0.0
     rho: float = math.inf
     aside: float = 0.0
+
+    def __post_init__(self) -> None:
+        # a cost below zero would give back what others spent
+        for name in ("epsilon", "delta", "rho", "aside"):
+            value = getattr(self, name)
+            if not value >= 0:
+                raise TwinError("a cost of 0 or more", found=f"{name}={value!r}", hint="see privacy.Cost", where=name)
 
     @classmethod
     def pure(cls, epsilon: float, delta: float = 0.0) -> Cost:
@@ -125,6 +182,7 @@ def concentrated_epsilon(rho: float, delta: float) -> float:
     rho, delta = positive(rho, "rho", zero=True), positive(delta, "delta", below=1.0)
     if rho == 0:
         return 0.0
+    rho = max(rho, 1e-300)  # the bound grows with rho, and a quotient by less is infinite
 
     def at(logarithm: float) -> float:
         less = math.exp(logarithm)  # a - 1
@@ -165,13 +223,12 @@ def composed(costs: Iterable[Cost], *, delta: float = 0.0) -> float:
     C. Dwork, A. Roth, The Algorithmic Foundations of Differential Privacy, 2014, Theorem 3.16 (sums).
     M. Bun, T. Steinke, Concentrated Differential Privacy, 2016, Lemma 2.3 (rho) and Section 8 (with failures).
     """
-    known = list(costs)
+    known, delta = list(costs), positive(delta, "delta", zero=True, below=1.0)
     if not known:
         return 0.0
-    slack = delta * (1 + 1e-9)
-    sums = math.fsum(c.epsilon for c in known) if math.fsum(c.delta for c in known) <= slack else math.inf
-    left = delta - math.fsum(c.aside for c in known)
-    rho = math.fsum(c.rho for c in known)
+    sums = total(c.epsilon for c in known) if total(c.delta for c in known) <= delta else math.inf
+    left = delta - total(c.aside for c in known)
+    rho = total(c.rho for c in known)
     if left <= 0 or math.isinf(rho):
         return sums
     return min(sums, concentrated_epsilon(rho, min(left, 0.999999)))

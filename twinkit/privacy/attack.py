@@ -18,6 +18,7 @@ import xarray as xr
 from twinkit.contract import whole_seed
 from twinkit.error import TwinError
 from twinkit.privacy import contribution
+from twinkit.privacy.account import positive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -125,7 +126,8 @@ def epsilon_at_least(
     P. Kairouz, S. Oh, P. Viswanath, The Composition Theorem for Differential Privacy, 2015, Theorem 2.1 (errors of any
     attack); M. Jagielski, J. Ullman, A. Oprea, Auditing Differentially Private Machine Learning, 2020, Section 3.
     """
-    both = 1 - (1 - confidence) / 2  # the two intervals hold together
+    delta = positive(delta, "delta", zero=True, below=1.0)
+    both = 1 - (1 - positive(confidence, "confidence", below=1.0)) / 2  # the two intervals hold together
     true = proportion(caught, present, confidence=both)
     false = proportion(accused, absent, confidence=both)
     best = 0.0

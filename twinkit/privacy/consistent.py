@@ -58,6 +58,8 @@ def consistent(
     """
     cells = np.asarray(cells, float)
     axes = range(cells.ndim)
+    if not all(np.isfinite(v) and v > 0 for v in (deviation, *(spread for *_, spread in margins))):
+        raise TwinError("deviations above 0", found="others", hint="take Noise.deviation", where="deviation")
     said = [(frozenset(axes), cells, 1.0 / deviation**2)]
     for stay, sums, spread in margins:
         shape = tuple(cells.shape[a] for a in sorted(stay))
@@ -103,6 +105,8 @@ def non_negative(table: np.ndarray) -> np.ndarray:
     Dimensions, 2008, Figure 1.
     """
     flat = np.asarray(table, float).ravel()
+    if not np.isfinite(flat).all():
+        raise TwinError("a table of numbers", found="some that are none", hint="table.fillna(0)", where="table")
     total = flat.sum()
     if not flat.size or total <= 0:
         return np.zeros(np.shape(table))

@@ -5,6 +5,7 @@ Without it no noise protects anybody: a subscriber with a million events stands 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,36 +13,20 @@ import pandas as pd
 import xarray as xr
 
 from twinkit.error import TwinError, close_to
-from twinkit.privacy.mechanism import Bound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["UNITS", "bounded", "codes", "counted", "limit", "period", "table", "units"]
+    from twinkit.privacy.mechanism import Bound
+
+__all__ = ["UNITS", "bounded", "codes", "counted", "labels", "owned", "period", "table", "units"]
+
+CENTURY = 36_525
+"""More different numbers than this are no days."""
+ISO = re.compile(r"\d{4}-\d\d-\d\d")
 
 UNITS = {"subscriber-day": ("subscriber", "day"), "subscriber": ("subscriber",)}
 """Unit of protection to the columns that tell one from another."""
-
-
-def limit(bound: object, each: object = None) -> Bound:
-    """The most that one unit may add, checked.
-
-    Errors
-    ------
-    TwinError
-        No whole number from 1, or `each` above `bound`.
-    """
-    total = _whole(bound, "bound", "bound=4 lets each unit add four counts")
-    one = total if each is None else _whole(each, "each", "each=1 counts a unit once in a cell")
-    if one > total:
-        raise TwinError(f"each of at most bound={total}", found=f"{one}", hint="lower each", where="each")
-    return Bound(total, one)
-
-
-def _whole(value: object, name: str, hint: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value <= 2**31:
-        raise TwinError("a whole number from 1", found=repr(value), hint=hint, where=name)
-    return int(value)
 
 
 def units(protects: object) -> tuple[str, ...]:
@@ -114,9 +99,101 @@ def _days(times: Any) -> np.ndarray:
     found = np.asarray(times)
     if found.dtype.kind != "M":
         raise TwinError(
-            "times as datetime64, or a column 'day'", found=f"type {found.dtype}", hint="pd.to_datetime", where="time"
+            "times as datetime64 in UTC, or a column 'day'",
+            found=f"type {found.dtype}",
+            hint="pd.to_datetime(times, utc=True).tz_localize(None), or the town's own days as 'day'",
+            where="time",
         )
     return found.astype("datetime64[D]").astype("datetime64[ns]")
+
+
+def owned(events: pd.DataFrame, unit: Sequence[str]) -> None:
+    """Whether the columns of a unit tell units apart as they say: one kind of name, days without a time of day.
+
+    A moment for a day would make each event a unit of its own, and the bound would bound nothing.
+
+    Errors
+    ------
+    TwinError
+        Names of several kinds, days that are none, that carry a time, or that are written in several ways.
+    """
+    for c in unit:
+        kind = _kind(events[c])
+        if c != "day":
+            if kind not in ("string", "integer", "floating", "bytes", "empty"):
+                raise TwinError(
+                    f"one kind of name in '{c}': text or whole numbers",
+                    found=f"values of kind '{kind}'",
+                    hint=f"records.assign({c}=records.{c}.astype(str))",
+                    where=c,
+                )
+            continue
+        fault = _no_days(events[c], kind)
+        if fault:
+            raise TwinError(
+                "days: dates, text such as '2026-03-02', or whole numbers",
+                found=fault,
+                hint="records.assign(day=time.dt.tz_localize(None).dt.normalize()), of the town's clock",
+                where="day",
+            )
+
+
+def _kind(column: pd.Series) -> str:
+    return str(pd.api.types.infer_dtype(column, skipna=False))
+
+
+def _no_days(column: pd.Series, kind: str) -> str:
+    """Why these are no days, or nothing."""
+    known = pd.unique(column)
+    if kind == "integer":
+        if len(known) > CENTURY:
+            return f"{len(known)} different numbers"
+        most = max(map(abs, known), default=0)
+        return f"{most}, a number of seconds" if most >= 10**8 else ""  # 20260302 is a day
+    if kind == "string":
+        strange = next((t for t in known if not ISO.fullmatch(t) or pd.isna(pd.to_datetime(t, errors="coerce"))), None)
+        return "" if strange is None else repr(strange)
+    if kind.startswith("datetime"):
+        if any(getattr(t, "tzinfo", None) is not None for t in known[:1]):
+            return "times with a zone"
+        late = next((t for t in map(pd.Timestamp, known) if t != t.normalize()), None)
+        return "" if late is None else f"times of day: {late}"
+    return "" if kind in ("date", "empty") else f"values of kind '{kind}'"
+
+
+def labels(over: object, events: pd.DataFrame) -> dict[str, pd.Index]:
+    """All labels of each dim, checked: they are known beforehand, and of the kind that stands in the records.
+
+    Errors
+    ------
+    TwinError
+        No mapping, no list, a label twice or empty, text where the records have numbers.
+    """
+    if not hasattr(over, "items"):
+        raise TwinError("over={dim: all its labels}", found=f"a {type(over).__name__}", hint="a dict", where="over")
+    known: dict[str, pd.Index] = {}
+    for d, given in over.items():
+        where = f"over['{d}']"
+        if np.ndim(given) != 1 or isinstance(given, str | bytes):
+            raise TwinError("a list of labels", found=f"a {type(given).__name__}", hint="list all cells", where=where)
+        index = pd.Index(np.asarray(given))
+        if not len(index) or not index.is_unique or index.hasnans:
+            found = "none" if not len(index) else "an empty one" if index.hasnans else f"{_twice(index)!r} twice"
+            raise TwinError(f"labels of '{d}', each once", found=found, hint="list all cells", where=where)
+        kinds = [_kind(pd.Series(index)), _kind(events[d])]
+        if set(kinds) == {"string", "integer"}:
+            raise TwinError(
+                f"labels as they stand in the records: {kinds[1]}",
+                found=f"{kinds[0]}, {index[0]!r}",
+                hint="astype(str) on one of the two",
+                where=where,
+            )
+        known[str(d)] = index
+    return known
+
+
+def _twice(index: pd.Index) -> Any:
+    return index[index.duplicated()][0]
 
 
 def period(days: object) -> tuple[np.datetime64, np.datetime64] | None:
@@ -211,7 +288,7 @@ def counted(events: pd.DataFrame, over: Mapping[str, Any]) -> xr.DataArray:
     Errors
     ------
     TwinError
-        A dim without labels, or a label twice.
+        As `labels`; more than two thousand million cells.
 
     Examples
     --------
@@ -219,12 +296,8 @@ def counted(events: pd.DataFrame, over: Mapping[str, Any]) -> xr.DataArray:
     >>> counted(trips, {"origin": ["a", "b"], "destination": ["a", "b"]}).values.tolist()
     [[0, 1], [1, 0]]
     """
-    labels = {d: pd.Index(np.asarray(v)) for d, v in over.items()}
-    for d, index in labels.items():
-        if not len(index) or not index.is_unique:
-            found = "none" if not len(index) else f"{index[index.duplicated()][0]!r} twice"
-            raise TwinError(f"labels of '{d}', each once", found=found, hint="list all cells", where=f"over['{d}']")
-    shape = tuple(len(index) for index in labels.values())
+    known = labels(over, events)
+    shape = tuple(len(index) for index in known.values())
     if np.prod([float(s) for s in shape]) > 2**31:
         raise TwinError(
             "a table of fewer than two thousand million cells",
@@ -232,8 +305,8 @@ def counted(events: pd.DataFrame, over: Mapping[str, Any]) -> xr.DataArray:
             hint="leave `over` out, so that only cells with enough records are named",
             where="over",
         )
-    places = np.stack([index.get_indexer(events[d]) for d, index in labels.items()])
+    places = np.stack([index.get_indexer(events[d]) for d, index in known.items()])
     flat = np.ravel_multi_index(tuple(places[:, (places >= 0).all(axis=0)]), shape)
     counts = np.bincount(flat, minlength=int(np.prod(shape))).reshape(shape)
-    coords = {d: index.to_numpy() for d, index in labels.items()}
+    coords = {d: index.to_numpy() for d, index in known.items()}
     return xr.DataArray(counts.astype(np.int64), coords, tuple(over), name="count")

@@ -8,7 +8,9 @@ lock: of two in a race the second one sees the first, and one that was killed ha
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import pathlib
 import secrets
 import time
 from typing import TYPE_CHECKING, Any
@@ -51,7 +53,7 @@ def budget(
     Parameters
     ----------
     path : str or Path
-        Of an existing store.
+        Of an existing store, a folder or an address such as ``"s3://bucket/town.twin"``.
     epsilon : float [1], 0 or more
         0 forbids every release.
     protects : {"subscriber-day", "subscriber"}
@@ -106,23 +108,35 @@ def ledger(path: Path) -> xr.Dataset:
     TwinError
         No store, or a ledger that is not as its last release left it.
     """
-    from twinkit import store
+    from twinkit.store import repository
 
+    root = repository.located(path, anywhere=True)
+    for _ in range(4):
+        # a line may be written between two looks
+        with contextlib.suppress(TwinError):
+            return _held(path, root)
+        time.sleep(0.05)
+    return _held(path, root)
+
+
+def _held(path: Path, root: Any) -> xr.Dataset:
+    """The ledger at one moment, if its branch stands where its last line left it."""
+    from twinkit import store
+    from twinkit.store import commit
+
+    if isinstance(root, pathlib.Path):
+        commit.sealed(root, f"branch.{BRANCH}")
     if BRANCH not in store.branches(path):
         return _empty()
-    for attempt in range(5):
-        found = store.open(path, branch=BRANCH)
-        stored = found.children[NODE].to_dataset(inherit=False) if NODE in found.children else xr.Dataset()
-        held = stored.load() if stored.attrs.get("title") == TITLE else _empty()
-        try:
-            _tidy(held.sizes["entry"], path)
-        except TwinError:
-            # a line may have been written between the two looks
-            if attempt == 4:
-                raise
-            continue
-        break
+    held = _stored(store.open(path, branch=BRANCH))
+    _tidy(held.sizes["entry"], path)
     return held
+
+
+def _stored(found: xr.DataTree) -> xr.Dataset:
+    """The ledger in what a branch holds; an empty one where something else stands there."""
+    stored = found.children[NODE].to_dataset(inherit=False) if NODE in found.children else xr.Dataset()
+    return stored.load() if stored.attrs.get("title") == TITLE else _empty()
 
 
 def spent(path: Path, *, protects: str, delta: float | None = None) -> float:
@@ -216,12 +230,13 @@ def _over(lines: list[dict[str, Any]], line: dict[str, Any], path: Path) -> Twin
             continue
         before = _spent(lines, unit, stated["delta"])
         after = _spent([*lines, line], unit, stated["delta"])
-        if after <= stated["epsilon"] * (1 + 1e-9):
+        if after <= stated["epsilon"]:
             continue
+        said = [f"{v:.4g}" for v in (before, after)]
         days = unit == "subscriber" and line["protects"] == "subscriber-day" and not line["first_day"]
         return TwinError(
             f"a release within the budget of epsilon {stated['epsilon']:g} for each {unit}",
-            found=f"{before:.4g} spent, {after:.4g} with this one",
+            found="{} spent, {} with this one".format(*(said if said[0] != said[1] else (before, after))),
             hint=(
                 "say which days it covers, days=(first, last): a subscriber pays for each of them"
                 if days
@@ -311,11 +326,15 @@ def _dataset(lines: list[dict[str, Any]]) -> xr.Dataset:
 
 
 def _begun(path: Path) -> int:
-    """How many of the newest commits of the branch are lines of the ledger."""
+    """How many lines the commits of the branch have made, as far back as the store remembers them."""
     from twinkit import store
 
-    messages = [c.message for c in store.history(path, branch=BRANCH)]
-    return next((n for n, m in enumerate(messages) if not m.startswith(TITLE)), len(messages))
+    known = store.history(path, branch=BRANCH)
+    made = next((n for n, c in enumerate(known) if not c.message.startswith(TITLE)), len(known))
+    if made < len(known):
+        return made
+    # older ones expired: what they wrote stands in the oldest one that is left
+    return made - 1 + _stored(store.open(path, commit=known[-1].head)).sizes["entry"]
 
 
 def _tidy(lines: int, path: Path) -> None:

@@ -39,6 +39,18 @@ class Bound:
     total: int
     each: int
 
+    def __post_init__(self) -> None:
+        for name, value, hint in (
+            ("bound", self.total, "bound=4 lets each unit add four counts"),
+            ("each", self.each, "each=1 counts a unit once in a cell"),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 1 <= value <= 2**31:
+                raise TwinError("a whole number from 1 to 2^31", found=repr(value), hint=hint, where=name)
+        if self.each > self.total:
+            raise TwinError(
+                f"each of at most bound={self.total}", found=f"{self.each}", hint="lower each", where="each"
+            )
+
     @property
     def euclidean(self) -> float:
         """The L2 sensitivity: total spread over cells of `each` [1].
@@ -92,8 +104,8 @@ def asked() -> Iterator[Any]:
     try:
         yield dp
     except (dp.OpenDPException, TypeError, ValueError, OverflowError) as fault:
-        text = " ".join(str(fault).split())[:200] or type(fault).__name__
-        hint = "take an epsilon between 0.001 and 100, and a bound that fits it"
+        text = " ".join(str(fault).split())[:120] or type(fault).__name__
+        hint = "take an epsilon from 0.001 to 100, a delta from 1e-15 to 0.1, and a bound of at most a million"
         raise TwinError("a privacy that OpenDP can keep", found=text, hint=hint) from None
 
 
@@ -302,7 +314,11 @@ def thresholded(
             lambda s: dp.m.make_geometric(*simple, s), d_in=bound.total, d_out=epsilon, T=float
         )
         threshold = dp.binary_search_param(
-            lambda t: dp.m.make_laplace_threshold(*space, scale, t), d_in=touched, d_out=(epsilon, delta), T=int
+            lambda t: dp.m.make_laplace_threshold(*space, scale, t),
+            d_in=touched,
+            d_out=(epsilon, delta),
+            T=int,
+            bounds=(bound.each, 2**31 - 1),
         )
         made = dp.m.make_laplace_threshold(*space, scale, threshold)
         kept, failed = made.map(touched)

@@ -82,6 +82,9 @@ def regret(
     >>> regret(flows, noisy, choose=two_greatest, value=lambda f, zones: float(f.sel(zone=zones).sum()))
     33.3% lost: 6 instead of 9
     """
+    for name, function in (("choose", choose), ("value", value)):
+        if not callable(function):
+            raise TwinError("a function", found=f"a {type(function).__name__}", hint="privacy.carried", where=name)
     wished, chosen = choose(truth), choose(released)
     best, got = float(value(truth, wished)), float(value(truth, chosen))
     if not (np.isfinite(best) and np.isfinite(got) and best > 0):
@@ -136,10 +139,15 @@ def corridors(
     trips = both[first, second]
     cost = np.ones(len(first))
     if length is not None:
-        known = length.sel(origin=zones, destination=zones).transpose("origin", "destination").values
+        if not {"origin", "destination"} <= set(length.indexes):
+            raise TwinError("lengths with origin and destination", found=f"dims {length.dims}", hint="name the zones")
+        known = length.reindex(origin=zones, destination=zones).transpose("origin", "destination").values
         cost = np.asarray(known, float)[first, second]
         if not (np.isfinite(cost).all() and (cost > 0).all()):
-            raise TwinError("lengths above 0", found="others", hint="metres between two zones", where="length")
+            hint = "metres between each two zones"
+            raise TwinError("lengths above 0", found="others, or none for some zones", hint=hint, where="length")
+    if not budget >= 0:
+        raise TwinError("metres of 0 or more", found=repr(budget), hint="leave it out", where="budget")
     out: list[tuple[str, str]] = []
     spent = 0.0
     for i in np.argsort(-trips / cost, kind="stable"):
@@ -166,6 +174,11 @@ def carried(flows: xr.DataArray, chosen: list[tuple[str, str]]) -> float:
     both = xr.DataArray(
         _both_ways(flows), dict.fromkeys(("origin", "destination"), flows.origin.values), ("origin", "destination")
     )
+    strange = [pair for pair in chosen if not set(pair) <= set(flows.origin.values.tolist())]
+    if strange:
+        raise TwinError(
+            "pairs of zones of the flows", found=repr(strange[0]), hint="flows.reindex(...)", where="chosen"
+        )
     return float(sum(float(both.sel(origin=a, destination=b)) for a, b in chosen))
 
 
@@ -175,4 +188,7 @@ def _both_ways(flows: xr.DataArray) -> np.ndarray:
     table = flows.sum([d for d in flows.dims if d not in ("origin", "destination")]).transpose("origin", "destination")
     if not np.array_equal(table.origin.values, table.destination.values):
         raise TwinError("the same zones as origins and destinations", found="others", hint="flows.reindex(...)")
-    return np.asarray(table.values + table.values.T, float)
+    both = np.asarray(table.values + table.values.T, float)
+    if not np.isfinite(both).all():
+        raise TwinError("flows in numbers", found="some that are none", hint="flows.fillna(0)", where="flows")
+    return both

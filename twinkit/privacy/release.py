@@ -13,7 +13,7 @@ import xarray as xr
 from twinkit.contract import whole_seed
 from twinkit.error import TwinError
 from twinkit.privacy import contribution
-from twinkit.privacy.account import Cost, positive
+from twinkit.privacy.account import Cost, positive, promised, shared, total
 from twinkit.privacy.consistent import consistent, non_negative
 from twinkit.privacy.ledger import confirm, reserve
 from twinkit.privacy.mechanism import Bound, Noise, geometric, thresholded
@@ -98,7 +98,8 @@ def release(
     -------
     DataArray [count]
         Dims of the counts. `attrs` state mechanism, epsilon, delta, unit, `deviation` (of the noise in a cell) and the
-        id of the release in the ledger, or that it is a test.
+        id of the release in the ledger, or that it is a test; `ledger` the head of the ledger's branch, with which
+        whoever holds these numbers finds out whether somebody turned the ledger back: ``tk.verify(store, head=...)``.
 
     Validity
     --------
@@ -123,17 +124,19 @@ def release(
     ----------
     C. Dwork, F. McSherry, K. Nissim, A. Smith, Calibrating Noise to Sensitivity in Private Data Analysis, 2006.
     """
-    epsilon = positive(epsilon, "epsilon")
+    epsilon = promised(epsilon)
     delta = positive(delta, "delta", zero=True, below=1.0)
     share = positive(margin_share, "margin_share", below=1.0)
     threshold = positive(threshold, "threshold", zero=True)
-    limit, unit = contribution.limit(bound, each), contribution.units(protects)
+    limit, unit = Bound(bound, bound if each is None else each), contribution.units(protects)
     span = contribution.period(days)
     _one_road(store, seed, message)
     generator = None if seed is None else np.random.default_rng(whole_seed(seed))
     lot = np.random.default_rng() if generator is None else generator
 
     counts: xr.DataArray | pd.DataFrame
+    if isinstance(dims, str):
+        dims = (dims,)
     if isinstance(data, xr.DataArray):
         if over is not None or dims:
             raise TwinError(
@@ -142,7 +145,7 @@ def release(
         counts = _counts(data)
     else:
         counts = _from_records(data, unit, limit, over, tuple(dims), span, lot)
-    sums = [_sum_of(m, counts) for m in margins]
+    sums = [_sum_of(m, counts) for m in _several(margins)]
     if isinstance(counts, pd.DataFrame):
         if mechanism is not geometric:
             raise TwinError(
@@ -152,11 +155,13 @@ def release(
         noises: list[Noise] = []
         name, scales = f"geometric above {least}", scale
     else:
-        part = epsilon * (1 - share) if sums else epsilon
-        rest = {"epsilon": epsilon * share / max(len(sums), 1), "delta": delta / (len(sums) + 1)}
-        noises = [_noise(mechanism, limit, epsilon=part, delta=rest["delta"])]
+        many = len(sums)
+        epsilons = shared(epsilon, [1 - share] + [share / many] * many) if sums else [epsilon]
+        deltas = shared(delta, [1.0] * (many + 1))
         # a margin adds up cells, so one unit may weigh its whole bound in one sum
-        noises += [_noise(mechanism, Bound(limit.total, limit.total), **rest) for _ in sums]
+        bounds = [limit] + [Bound(limit.total, limit.total)] * many
+        parts = zip(bounds, epsilons, deltas, strict=True)
+        noises = [_noise(mechanism, b, epsilon=e, delta=d) for b, e, d in parts]
         cost = _together([n.cost for n in noises])
         name, scales = noises[0].name, noises[0].scale
 
@@ -178,7 +183,8 @@ def release(
         out = out.where(out >= threshold, 0.0)
     out.attrs = {
         "units": data.attrs.get("units", "count") if isinstance(data, xr.DataArray) else "count",
-        "provenance": f"modelled: {name} noise, epsilon {epsilon:g} for each {protects}",
+        "provenance": f"modelled: {name} noise, epsilon {epsilon:g} for each {protects}"
+        + ("" if paid else ", from a seed: it protects nobody"),
         "assumptions": f"no {protects} adds more than {limit.total}, nor more than {limit.each} to one cell",
         "mechanism": name,
         "epsilon": cost.epsilon,
@@ -188,7 +194,7 @@ def release(
         "release": paid or "a test with a seed: it protects nobody",
     }
     if store is not None:
-        confirm(store, paid, content=_digest(out))
+        out.attrs["ledger"] = confirm(store, paid, content=_digest(out)).head
     return out
 
 
@@ -224,8 +230,9 @@ def _counts(data: xr.DataArray) -> xr.DataArray:
             found="others (not a number, below zero, or fractions)",
             hint="count first and scale up afterwards: what is released may be scaled as you like",
         )
-    if values.max() > 2**53:
-        raise TwinError("counts below 2^53", found=f"{values.max():g}", hint="count events, not bytes")
+    if values.sum(dtype=float) > 2**53:
+        found = f"{values.max():g}, and {values.sum(dtype=float):g} together"
+        raise TwinError("counts that add up to less than 2^53", found=found, hint="count events, not bytes")
     for d, index in data.indexes.items():
         if not index.is_unique:
             raise TwinError(
@@ -243,6 +250,8 @@ def _from_records(
     span: tuple[np.datetime64, np.datetime64] | None,
     lot: np.random.Generator,
 ) -> xr.DataArray | pd.DataFrame:
+    if over is not None and not isinstance(over, Mapping):
+        raise TwinError("over={dim: all its labels}", found=f"a {type(over).__name__}", hint="a dict", where="over")
     cells = tuple(over) if over is not None else dims
     if not cells or (over is not None and dims):
         raise TwinError(
@@ -253,14 +262,16 @@ def _from_records(
         )
     day = ("day",) if span is not None else ()
     events = contribution.table(data, list(dict.fromkeys((*unit, *cells, *day))))
+    # cells that nobody lists are told apart by their names, as units are
+    contribution.owned(events, list(dict.fromkeys((*unit, *day, *dims))))
     if span is not None:
         when = _days(events["day"])
         events = events[(when >= span[0]) & (when <= span[1])].reset_index(drop=True)
     if over is not None:
         # elsewhere first, so that events outside the table take nobody's place in the sample
         inside = np.ones(len(events), bool)
-        for d, labels in over.items():
-            inside &= events[d].isin(np.asarray(labels)).to_numpy()
+        for d, labels in contribution.labels(over, events).items():
+            inside &= events[d].isin(labels).to_numpy()
         events = events[inside].reset_index(drop=True)
     events = events[contribution.bounded(events, unit, cells, limit, lot)]
     if over is not None:
@@ -270,20 +281,28 @@ def _from_records(
 
 
 def _days(column: pd.Series) -> np.ndarray:
-    try:
-        return pd.to_datetime(column).to_numpy().astype("datetime64[D]")
-    except (ValueError, TypeError, OverflowError) as fault:
+    if column.dtype.kind in "iu" and len(column):
         raise TwinError(
-            "days as dates", found=str(fault)[:100], hint="records.assign(day=time.dt.floor('D'))", where="day"
-        ) from None
+            "days as dates where `days` names some",
+            found="numbers",
+            hint="records.assign(day=pd.Timestamp('2026-03-02') + pd.to_timedelta(records.day, 'D'))",
+            where="day",
+        )
+    return np.asarray(pd.to_datetime(column).to_numpy(), dtype="datetime64[D]")
 
 
 # ---------------------------------------------------------------- what goes out
 
 
+def _several(margins: object) -> Sequence[Any]:
+    if not isinstance(margins, list | tuple):
+        raise TwinError("a list of margins", found=repr(margins), hint="margins=['origin', ()]", where="margins")
+    return margins
+
+
 def _sum_of(margin: Sequence[str] | str, counts: xr.DataArray | pd.DataFrame) -> tuple[str, ...]:
     """Dims that stay in a margin, checked."""
-    stay = (margin,) if isinstance(margin, str) else tuple(margin)
+    stay = tuple(margin) if isinstance(margin, list | tuple) else (margin,)
     if isinstance(counts, pd.DataFrame):
         raise TwinError(
             "margins of a known table", found="no `over`", hint="give `over`, or no margins", where="margins"
@@ -315,7 +334,7 @@ def _together(costs: Sequence[Cost]) -> Cost:
     """Cost of parts that are released at once."""
     if len(costs) == 1:
         return costs[0]
-    return Cost(*(float(np.sum([getattr(c, k) for c in costs])) for k in ("epsilon", "delta", "rho", "aside")))
+    return Cost(*(total(getattr(c, k) for c in costs) for k in ("epsilon", "delta", "rho", "aside")))
 
 
 def _fitted(

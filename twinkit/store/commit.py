@@ -29,6 +29,7 @@ __all__ = [
     "history",
     "keep",
     "recover",
+    "sealed",
     "settle",
     "vouched",
 ]
@@ -55,7 +56,7 @@ def changing(root: pathlib.Path, **what: str) -> Iterator[Any]:
     """
     with lock.hold(root):
         recover(root)
-        _sealed(root, what["reference"])
+        sealed(root, what["reference"])
         repo = repository.reader(root)
         at = _reference(root, what["reference"])
         if at:
@@ -73,7 +74,7 @@ def changing(root: pathlib.Path, **what: str) -> Iterator[Any]:
             raise
 
 
-def _sealed(root: pathlib.Path, reference: str) -> None:
+def sealed(root: pathlib.Path, reference: str) -> None:
     """Whether a branch or tag stands where it was sealed; it reads three small files."""
     word, _, name = reference.partition(".")
     now = record.references(root).get(reference)

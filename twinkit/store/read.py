@@ -209,7 +209,7 @@ def tags(path: Path) -> dict[str, str]:
 
 
 def _heads(path: Path, kind: str) -> dict[str, str]:
-    root = repository.located(path)
+    root = repository.located(path, anywhere=True)
     repo = repository.reader(root)
     found = {}
     for name, at in sorted(repository.heads(repo, root).items()):

@@ -335,7 +335,9 @@ def tag(path: Path, name: str, *, start: str | None = None) -> Commit:
 
 def _name(path: Path, name: str, start: str | None, word: str) -> Commit:
     _fit.fit(name, word)
-    root = repository.located(path)
+    root = repository.located(path, anywhere=True)
+    if isinstance(root, remote.Remote):
+        return public(_named_far(root, name, start, word))
     with _commit.changing(root, act=word, reference=f"{word}.{name}") as repo:
         heads = repository.heads(repo, root)
         _fit.free(name, word, heads, where=str(root))
@@ -349,7 +351,21 @@ def _name(path: Path, name: str, start: str | None, word: str) -> Commit:
     return public(row)
 
 
-def _start(repo: Any, root: pathlib.Path, heads: dict[str, str], start: str | None) -> str:
+def _named_far(root: remote.Remote, name: str, start: str | None, word: str) -> Row:
+    """The same at an address, where nobody holds a lock: the object store itself refuses a name that is taken."""
+    repo = repository.reader(root)
+    heads = repository.heads(repo, root)
+    _fit.free(name, word, heads, where=str(root))
+    at = _start(repo, root, heads, start)
+    with repository.engine(root):
+        row = repository.row(repo.lookup_snapshot(at))
+        if row is None:
+            raise TwinError("a commit that twinkit made", found=at, hint="save first", where=str(root))
+        (repo.create_tag if word == "tag" else repo.create_branch)(name, at)
+    return row
+
+
+def _start(repo: Any, root: Any, heads: dict[str, str], start: str | None) -> str:
     if start is None:
         return repository.snapshot(repo, root, branch="main")
     for word in ("branch", "tag"):
