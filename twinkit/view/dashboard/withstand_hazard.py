@@ -347,7 +347,10 @@ def struck(twin: xr.DataTree, hazard: Chosen, *, seed: int, members: int = MEMBE
     else:
         name, _, value = str(hazard["group"]).partition("=")
         group = twin.children["sites"].to_dataset(inherit=False)[name]
-        made = resilience.common_mode(twin, group, time=moment, probability={value: hazard["probability"]})
+        # a plan may have taken every site out of the group: then the fault finds nobody
+        there = bool((group.astype(str) == value).any())
+        chance = {value: hazard["probability"]} if there else {}
+        made = resilience.common_mode(twin, group, time=moment, probability=chance)
     return Event((made,), moment, centre, made.sizes.get("member", 1))
 
 
