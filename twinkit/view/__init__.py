@@ -4,7 +4,7 @@ recovery curves, networks, and where the data come from.
 Every picture is a `Figure`: a PNG with alt text written from the numbers in it, in English, Hindi, French or Persian,
 and the table of those numbers; `save` writes it as PNG or as one page of HTML.
 Large arrays are thinned on the way in, a block at a time, so that a map of 4000 × 4000 pixels costs the memory of
-the picture. Nothing here needs a screen.
+the picture. Nothing here needs a screen. `panned` gives a map to pan and zoom, in a notebook or an app.
 """
 
 from __future__ import annotations
@@ -20,22 +20,30 @@ from twinkit.view._plain import plain
 from twinkit.view._table import markup
 from twinkit.view.diagram import network_diagram
 from twinkit.view.fan import fan_chart
+from twinkit.view.panned import PannedMap, panned
 from twinkit.view.recovery import recovery_curve
+from twinkit.view.vision import VISIONS, colours_apart, lightness, seen_colours
 
 __all__ = [
+    "VISIONS",
     "Figure",
     "Layers",
+    "PannedMap",
     "before_after",
+    "colours_apart",
     "coverage",
     "dashboard",
     "fan_chart",
     "font",
     "layers",
+    "lightness",
     "map_of",
     "markup",
     "network_diagram",
+    "panned",
     "plain",
     "recovery_curve",
+    "seen_colours",
     "worst_served",
 ]
 
