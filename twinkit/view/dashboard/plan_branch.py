@@ -11,6 +11,7 @@ import xarray as xr
 from twinkit.error import TwinError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from twinkit.store import Commit
@@ -94,16 +95,19 @@ def meanwhile(plan: Plan, store: Path) -> list[Commit]:
     return []  # the plan stands on another branch
 
 
-def beside(plan: Plan, store: Path, names: list[str]) -> tuple[xr.Dataset, list[xr.DataArray], list[xr.DataTree]]:
-    """Saved branches of one ground, all judged by this plan's model and threshold.
+def beside(
+    plan: Plan, store: Path, names: Sequence[str | None], *, this: str = "(this plan)"
+) -> tuple[xr.Dataset, list[xr.DataArray], list[xr.DataTree]]:
+    """Saved branches of one ground, all judged by a plan's model and threshold.
 
     Parameters
     ----------
     plan : Plan
-        Its own edits count for nothing here.
     store : path
-    names : list of str
-        Branches; the first is what the others are counted against.
+    names : list of str or None
+        Branches; None is the plan itself, not saved. The first is what the others are counted against.
+    this : str
+        What the plan itself is called.
 
     Returns
     -------
@@ -123,11 +127,11 @@ def beside(plan: Plan, store: Path, names: list[str]) -> tuple[xr.Dataset, list[
     everybody = float(people.sum())
     covered, twins, rows = [], [], []
     for name in names:
-        twin = stores.open(store, branch=name)
+        twin = plan.twin() if name is None else stores.open(store, branch=name)
         truth = plan.covered(twin)
         covered.append(truth)
         twins.append(twin)
-        newest = stores.history(store, branch=name)[0]
+        newest = None if name is None else stores.history(store, branch=name)[0]
         now, was = truth.values, covered[0].values
         reached = float(people[now].sum())
         rows.append(
@@ -137,11 +141,11 @@ def beside(plan: Plan, store: Path, names: list[str]) -> tuple[xr.Dataset, list[
                 "gained": float(people[now & ~was].sum()),
                 "lost": float(people[was & ~now].sum()),
                 "sites": len(np.unique(np.asarray(twin["cells/site"].values, str))),
-                "when": f"{newest.when:%Y-%m-%d %H:%M}",
-                "who": newest.author,
-                "why": newest.message.partition("\n")[0][:200],
+                "when": f"{newest.when:%Y-%m-%d %H:%M}" if newest else "",
+                "who": newest.author if newest else "",
+                "why": newest.message.partition("\n")[0][:200] if newest else "",
             }
         )
     units = {"covered": "people", "share": "%", "gained": "people", "lost": "people"}
     columns = {k: ("branch", [r[k] for r in rows], {"units": units[k]} if k in units else {}) for k in rows[0]}
-    return xr.Dataset(columns, {"branch": names}), covered, twins
+    return xr.Dataset(columns, {"branch": [this if n is None else n for n in names]}), covered, twins

@@ -381,6 +381,14 @@ class Plan:
             }
         return xr.Dataset({n: stamp(a, n, given_by="twinkit.radio.coverage.coverage") for n, a in out.items()})
 
+    def fine_every(self) -> int:
+        """Of how many rows and columns the fine picture shows one; `coarse_every` for the other."""
+        return self._fine.every
+
+    def coarse_every(self) -> int:
+        """As `fine_every`."""
+        return self._coarse.every
+
     def fine_people(self) -> np.ndarray:
         """People (y, x) around each pixel of the fine picture."""
         return self._fine.people
