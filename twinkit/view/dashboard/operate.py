@@ -1,0 +1,587 @@
+"""Operate: tonight's load as it comes in, what is believed of it, what is wrong, and what was known when.
+
+    twinkit dashboard town.twin --app operate
+    tk.view.dashboard("town.twin", app="operate")
+
+The page looks at the store every two seconds. It holds no numbers of its own: all of them come from `operate_state`.
+"""
+
+from __future__ import annotations
+
+import html
+import time as clock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from twinkit.error import TwinError
+from twinkit.view._figure import number
+from twinkit.view.dashboard import need
+from twinkit.view.dashboard.operate_figures import Fan, Innovations, Map, moment, phrase, plain, share
+from twinkit.view.dashboard.operate_parts import pulse, track
+from twinkit.view.dashboard.operate_state import WATCHED, WINDOW, Known, Watch, findings_of, stale, watching
+from twinkit.view.dashboard.page import page, picture, table
+from twinkit.vocabulary import label, words
+
+if TYPE_CHECKING:
+    from twinkit.view.dashboard.session import Session
+
+__all__ = ["app"]
+
+EVERY = 2000
+"""[ms] Between two looks at the store."""
+FINDINGS = 15.0
+"""[s] Between two searches for faults in readings that keep coming."""
+SHOWN = 3
+"""Alarms that are spelt out; all stand in the table."""
+NOW: np.datetime64 = np.datetime64("NaT", "ns")
+
+
+def app(session: Session) -> Any:
+    """The page of an operator.
+
+    Parameters
+    ----------
+    session : Session
+
+    Returns
+    -------
+    panel Viewable
+    """
+    return _Operate(session).view
+
+
+class _Operate:
+    def __init__(self, session: Session) -> None:
+        self.session, self.language = session, session.language
+        session.follows = True  # a commit every few seconds is no news here: the page shows it
+        self.watch = watching(session.store) if session.store is not None else Watch(twin=session.twin)
+        self.known = Known()
+        self.known_at: np.datetime64 = NOW
+        self.about: np.datetime64 = NOW
+        self.drawn: Any = None
+        self.version = -1
+        self.trouble = ""
+        self.paused = self.setting = False
+        self.told: set[tuple[str, str, str]] = set()
+        self.told_stale = False
+        self.looked_for_faults = -FINDINGS
+        self.findings_of: Any = None
+        self._build()
+        self._look(first=True)
+
+    # ---------------------------------------------------------------- the page
+
+    def _build(self) -> None:
+        pn = need()
+        say, wide = self._say, {"sizing_mode": "stretch_width"}
+        self.pulse = pulse(say("silent", count="{count}"))
+        self.pause = pn.widgets.Button(name=say("pause"), on_click=self._pause, **wide)
+        self.coming, self.short = pn.pane.HTML("", **wide), pn.pane.HTML("", **wide)
+        self.known_track, self.about_track = track(say("known_at")), track(say("about"))
+        self.known_typed = pn.widgets.TextInput(name=say("known_typed"), **wide)
+        self.about_typed = pn.widgets.TextInput(name=say("about_typed"), **wide)
+        self.variable = pn.widgets.Select(name=say("variable"), options=["load"], **wide)
+        self.site = pn.widgets.Select(name=say("site"), options={say("every_site"): ""}, value="", **wide)
+        self.cell = pn.widgets.Select(name=say("cell"), options={}, **wide)
+        self.span = pn.widgets.Select(
+            name=say("span"),
+            options={
+                say("hours", count=self._n(12)): 0.5,
+                say("days", count=self._n(2)): 2.0,
+                say("days", count=self._n(WINDOW)): float(WINDOW),
+            },
+            value=2.0,
+            **wide,
+        )
+        self.place = Map(self.language, self._tapped)
+        self.fan, self.innovations = Fan(self.language), Innovations(self.language)
+        self.map_picture = picture(say("map"), self.place.figure, language=self.language, name="sites")
+        self.fan_picture = picture(say("chart"), self.fan.figure, language=self.language, name="load")
+        self.gap_picture = picture(
+            say("innovations"), self.innovations.figure, language=self.language, name="innovations"
+        )
+        self.assumed = pn.pane.HTML("", **wide)
+        self.alarms, self.faults = pn.pane.HTML("", **wide), pn.pane.HTML("", **wide)
+        self.buttons = pn.FlexBox(**wide)
+        self.banner, self.back = (
+            pn.pane.HTML("", **wide),
+            pn.widgets.Button(name=say("back_to_now"), button_type="primary", visible=False, on_click=self._back),
+        )
+        steps = {
+            name: self._steps(name, kind) for name, kind in (("known", self.known_track), ("about", self.about_track))
+        }
+        card: dict[str, Any] = {"css_classes": ["tk-card"], **wide}
+        self.known_part = pn.Column(self.known_track, steps["known"], self.known_typed, **wide)
+        self.view = page(
+            self.session,
+            self.session.say("operate"),
+            controls=[
+                self.pulse, self.pause, self.known_part, self.about_track, steps["about"], self.about_typed,
+                self.site, self.cell, self.variable, self.span,
+            ],
+            pictures=[
+                self.map_picture, self.fan_picture, self.assumed, self.gap_picture,
+                pn.Column(self.coming, **card), pn.Column(self.faults, **card),
+            ],
+            notices=[
+                self.banner, self.back, pn.Column(self.alarms, self.buttons, self.short, **card),
+            ],
+        )  # fmt: skip
+        self.known_track.param.watch(lambda _: self._moved(), "value")
+        self.about_track.param.watch(lambda _: self._about_moved(), "value")
+        self.known_typed.param.watch(lambda e: self._typed(e.new, "known"), "value")
+        self.about_typed.param.watch(lambda e: self._typed(e.new, "about"), "value")
+        self.site.param.watch(lambda _: self._sited(), "value")
+        for widget in (self.variable, self.cell, self.span):
+            widget.param.watch(lambda _: self._draw(), "value")
+        where = pn.state.curdoc
+        if self.session.store is not None and where is not None and where.session_context is not None:
+            pn.state.add_periodic_callback(self._tick, period=EVERY)
+
+    def _steps(self, name: str, bar: Any) -> Any:
+        pn = need()
+
+        def by(step: int) -> Any:
+            def moved(_: Any) -> None:
+                bar.value = min(max(bar.value + step, 0), bar.end)
+
+            return moved
+
+        wide: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
+        names = {"earlier": -1, "later": 1, "newest": 1_000_000}
+        what = self._say("known_at" if name == "known" else "about")
+        made = [
+            pn.widgets.Button(name=self._say(k), on_click=by(s), description=what, **wide) for k, s in names.items()
+        ]
+        return pn.Row(*made, sizing_mode="stretch_width")
+
+    def _say(self, key: str, **parts: Any) -> str:
+        return phrase(key, self.language, **parts)
+
+    def _n(self, value: float) -> str:
+        return number(float(value), language=self.language)
+
+    def _when(self, at: np.datetime64, *, seconds: bool = False, local: bool = True) -> str:
+        return moment(at, self.language, hours=self.known.hours if local else 0.0, seconds=seconds)
+
+    # ---------------------------------------------------------------- looking
+
+    def _tick(self) -> None:
+        if not self.paused:
+            self._look()
+
+    def _look(self, *, first: bool = False) -> None:
+        """See what came, and show it; what goes wrong is said once, and all that is shown stays."""
+        try:
+            self.watch.look()
+        except TwinError as fault:
+            self._trouble(str(fault))
+        except Exception as fault:  # noqa: BLE001 - a tick that raises would end all others
+            self._trouble(f"{type(fault).__name__}: {fault}")
+        else:
+            self.trouble = ""
+            self.session.fresh()
+        if first or self.version != self.watch.version:
+            self._renew()
+        if not self.trouble:
+            self.pulse.text = self._say("looked", when=self._when(self.watch.looked, seconds=True, local=False))
+            self.pulse.beat += 1
+        self._stale()
+        self._faults()
+
+    def _trouble(self, text: str) -> None:
+        if self.session.fresh() != "gone" and text != self.trouble:
+            self.session.tell(text, kind="alert")
+        self.trouble = text
+        self.pulse.beat += 1  # the server is there; it is the store that is not
+
+    def _renew(self) -> None:
+        """All parts anew, because the store told something new."""
+        self.version = self.watch.version
+        if np.isnat(self.known_at):
+            self.known = self.watch.now
+        self._announce()
+        self._bars()
+        self._choices()
+        self._draw()
+
+    def _announce(self) -> None:
+        """Alarms that were not there at the last look are read out."""
+        new = [a for a in self.watch.now.alarms if _name(a) not in self.told]
+        first = not self.told and self.drawn is None
+        self.told |= {_name(a) for a in new}
+        for alarm in reversed(new):
+            if not first and np.isnat(alarm["cleared"]):
+                self.session.tell(self._say("alarm_new", **self._words(alarm)), kind="alert")
+
+    def _stale(self) -> None:
+        passed = stale(self.watch.figures, np.datetime64("now", "ns"))
+        due = float(words()["load"].period)
+        text = self._say("stale", count=self._span_of(passed), period=self._span_of(due)) if passed else ""
+        if text and not self.told_stale:
+            self.session.tell(text, kind="alert")
+        self.told_stale = bool(text)
+        self._coming(text)
+
+    def _span_of(self, seconds: float) -> str:
+        for key, size in (("days_short", 86400), ("hours_short", 3600), ("minutes", 60)):
+            if abs(seconds) >= 2 * size or (key == "minutes" and abs(seconds) >= 60):
+                return self._say(key, count=self._n(round(seconds / size)))
+        return self._say("seconds", count=number(seconds, language=self.language, digits=2))
+
+    def _pause(self, _: Any = None) -> None:
+        self.paused = self.pulse.paused = not self.paused
+        self.pause.name = self._say("resume" if self.paused else "pause")
+        if self.paused:
+            self.pulse.text = self._say("paused")
+        else:
+            self._look()
+
+    # ---------------------------------------------------------------- when
+
+    def _bars(self) -> None:
+        """The two sliders, over the moments that there are now; where somebody looks at, they stay."""
+        self.setting = True
+        try:
+            self.moments = self.watch.moments
+            self.known_part.visible = self.session.store is not None
+            place = len(self.moments)
+            if not np.isnat(self.known_at):
+                place = max(int(np.searchsorted(self.moments, self.known_at, side="right")) - 1, 0)
+            self.known_track.end = len(self.moments)
+            self.known_track.value = place
+            self.known_track.text = (
+                self._say("now") if np.isnat(self.known_at) else self._when(self.known_at, seconds=True)
+            )
+            self.times = self.known.times
+            at = self._about()
+            self.about_track.end = max(len(self.times) - 1, 0)
+            self.about_track.value = int(np.argmin(np.abs(self.times - at))) if len(self.times) else 0
+            kind = "estimate_of" if at <= self.known.last else "forecast_of"
+            self.about_track.text = f"{self._when(at)}, {self._say(kind)}" if len(self.times) else "–"
+        finally:
+            self.setting = False
+        past = not np.isnat(self.known_at)
+        text = self._say("past", when=self._when(self.known_at, seconds=True)) if past else ""
+        if past and self.known.record is None:
+            text += " " + self._say("none_then", when=self._when(self.known_at, seconds=True))
+        self.banner.object = f'<div class="tk-alert" role="status"><p>{html.escape(text)}</p></div>' if text else ""
+        self.back.visible = past
+
+    def _about(self) -> np.datetime64:
+        """The moment looked at: the one that was chosen, else the newest that a reading tells of."""
+        return self.known.last if np.isnat(self.about) else self.about
+
+    def _moved(self) -> None:
+        if not self.setting:
+            place = min(max(int(self.known_track.value), 0), len(self.moments))
+            self._go(self.moments[place] if place < len(self.moments) else NOW)
+
+    def _about_moved(self) -> None:
+        if not self.setting and len(self.times):
+            place = min(max(int(self.about_track.value), 0), len(self.times) - 1)
+            chosen = self.times[place]
+            # at its newest reading the page goes along with what comes
+            self.about = NOW if chosen == self.known.last or place + 1 == len(self.times) else chosen
+            self._bars()
+            self._draw()
+
+    def _go(self, at: np.datetime64) -> None:
+        """Show what was known at a moment."""
+        known = self.session.act("viewer", lambda: self.watch.known(at))
+        if known is not None:
+            self.known, self.known_at = known, at
+            self._choices()
+            self._draw()
+        self._bars()
+
+    def _back(self, _: Any = None) -> None:
+        self.about = NOW
+        self._go(NOW)
+
+    def _typed(self, text: str, which: str) -> None:
+        if self.setting or not str(text).strip():
+            return
+
+        def read() -> np.datetime64:
+            given = self.session.text(text, most=60)
+            try:
+                stamp = pd.Timestamp(given)
+                stamp = stamp.tz_convert("UTC").tz_localize(None) if stamp.tzinfo else stamp
+                return np.datetime64(stamp, "ns")
+            except (ValueError, TypeError, OverflowError):
+                raise TwinError(self._say("moment"), found=repr(given), hint="2026-03-01 12:00") from None
+
+        at = self.session.act("viewer", read)
+        if at is None or np.isnat(at):
+            return
+        if which == "known":
+            self._go(NOW if at >= np.datetime64("now", "ns") else at)
+        else:
+            self.about = at
+            self._bars()
+            self._draw()
+
+    # ---------------------------------------------------------------- what
+
+    def _choices(self) -> None:
+        """Quantities, sites and cells that are heard; what is chosen stays chosen while it is there."""
+        self.setting = True
+        try:
+            readings = self.known.readings
+            names = [str(n) for n in readings.data_vars] or ["load"]
+            names.sort(key=lambda n: n != "load")
+            options = {self._named(n): n for n in names}
+            if options != self.variable.options:
+                self.variable.param.update(
+                    options=options, value=self.variable.value if self.variable.value in names else names[0]
+                )
+            owner = self.watch.places[1]
+            variable = self.variable.value
+            sensors: list[str] = []
+            if variable in readings:
+                dim = str(readings[variable].dims[1])
+                sensors = [str(n) for n in readings[dim].to_numpy().tolist()]
+            sites = {plain(s): s for s in sorted({owner.get(n, n) for n in sensors})}
+            options = {self._say("every_site"): "", **sites}
+            if options != self.site.options:
+                chosen = self.site.value if self.site.value in options.values() else ""
+                self.site.param.update(options=options, value=chosen)
+            mine = [n for n in sensors if not self.site.value or owner.get(n, n) == self.site.value]
+            options = {plain(n): n for n in mine}
+            if options != self.cell.options:
+                chosen = self.cell.value if self.cell.value in mine else self._worth(mine)
+                self.cell.param.update(options=options, value=chosen)
+        finally:
+            self.setting = False
+
+    def _named(self, variable: str) -> str:
+        if variable == "load":
+            return self._say("axis_load")
+        return label(variable, language=self.language) if variable in words() else plain(variable)
+
+    def _worth(self, sensors: list[str]) -> str | None:
+        """The sensor that is shown first: one with an alarm, else the busiest."""
+        for alarm in self.known.alarms:
+            if alarm["sensor"] in sensors:
+                return str(alarm["sensor"])
+        then = self.known.at_time(self._about()) if self.known.record is not None else None
+        if then is not None:
+            load = {str(c): float(v) for c, v in zip(then["cell"].to_numpy(), then["load"].to_numpy(), strict=True)}
+            heard = [s for s in sensors if s in load]
+            if heard:
+                return max(heard, key=lambda s: load[s])
+        return sensors[0] if sensors else None
+
+    def _sited(self) -> None:
+        if not self.setting:
+            self._choices()
+            self._draw()
+
+    def _tapped(self, site: str) -> None:
+        if site in self.site.options.values():
+            self.site.value = site
+
+    def _show(self, alarm: dict[str, Any]) -> None:
+        """Go to the sensor of an alarm."""
+        self.setting = True
+        self.variable.value, self.site.value = "load", ""
+        self.setting = False
+        self._choices()
+        if alarm["sensor"] in self.cell.options.values():
+            self.cell.value = alarm["sensor"]
+        self._draw()
+
+    # ---------------------------------------------------------------- drawing
+
+    def _draw(self) -> None:
+        """Put all pictures in place; nothing where nothing changed."""
+        if self.setting:
+            return
+        about, sensor, variable = self._about(), str(self.cell.value or ""), str(self.variable.value or "")
+        state = (self.version, str(self.known_at), str(about), sensor, variable, self.site.value, self.span.value)
+        if state == self.drawn:
+            return
+        if self.drawn is not None and self.drawn[4] != variable:
+            self._choices()
+            sensor = str(self.cell.value or "")
+        self.drawn = state
+        known, days = self.known, float(self.span.value)
+        site = self.watch.places[1].get(sensor, sensor)
+        alarm = next((a for a in known.alarms if a["sensor"] == sensor), None) if variable == "load" else None
+        alt, behind = self.place.feed(self.watch, known, about, site)
+        self.map_picture.show(alt=alt, table=behind)
+        alt, behind = self.fan.feed(known, variable, sensor, about, days, alarm)
+        self.fan_picture.show(alt=alt, table=behind if len(behind) else None)
+        alt, behind = self.innovations.feed(known, sensor if variable == "load" else "", days, alarm)
+        self.gap_picture.show(alt=alt, table=behind if len(behind) else None)
+        self._alarms()
+        self._assumed()
+
+    def _words(self, alarm: dict[str, Any]) -> dict[str, str]:
+        sensor = f" {plain(alarm['sensor'])}" if alarm["sensor"] else ""
+        return {
+            "fault": self._say(alarm["fault"]),
+            "sensor": sensor,
+            "since": self._when(alarm["since"], local=False),
+            "evidence": plain(alarm["evidence"], 300),
+        }
+
+    def _alarms(self) -> None:
+        found = self.known.alarms
+        pn = need()
+        rows, buttons = [], []
+        for alarm in found[:SHOWN]:
+            ended = alarm["cleared"]
+            cleared = (
+                self._say("open") if np.isnat(ended) else self._say("cleared", when=self._when(ended, local=False))
+            )
+            told = self._words(alarm)
+            text = self._say("alarm_row", raised=self._when(alarm["raised"], local=False), cleared=cleared, **told)
+            rows.append(
+                f"<li><strong>{html.escape(text)}</strong><br>{html.escape(self._say('evidence'))}: "
+                f'<span dir="ltr" lang="en">{html.escape(told["evidence"])}</span></li>'
+            )
+            if alarm["sensor"]:
+                buttons.append(alarm)
+        if self.known.record is None:
+            body = f"<p>{html.escape(self._empty())}</p>"
+        elif not found:
+            body = f"<p>{html.escape(self._say('no_alarms'))}</p>"
+        else:
+            body = f"<ul>{''.join(rows)}</ul>"
+        if len(found) > SHOWN:
+            frame = pd.DataFrame(
+                [
+                    {
+                        self._say("fault"): self._say(a["fault"]),
+                        self._say("sensor"): plain(a["sensor"]) or "–",
+                        self._say("since"): self._when(a["since"], local=False),
+                        self._say("raised"): self._when(a["raised"], local=False),
+                        self._say("ended"): self._when(a["cleared"], local=False),
+                        self._say("evidence"): a["evidence"],
+                    }
+                    for a in found
+                ]
+            )
+            summary = html.escape(self.session.say("table"))
+            made = table(frame, language=self.language)
+            body += f"<details><summary>{summary}</summary>{_scrolled(made)}</details>"
+        made = f"<h2>{html.escape(self._say('alarms'))}</h2>{body}"
+        if made != self.alarms.object:
+            self.alarms.object = made
+            self.buttons[:] = [
+                pn.widgets.Button(
+                    name=self._say("show_sensor", sensor=plain(a["sensor"], 30)), on_click=lambda _, a=a: self._show(a)
+                )
+                for a in buttons
+            ]
+
+    def _empty(self) -> str:
+        """What to do where there is nothing to believe."""
+        if not np.isnat(self.known_at):
+            return self._say("none_then", when=self._when(self.known_at, seconds=True))
+        if self.known.readings.data_vars:
+            return self._say("no_load")
+        if self.session.store is None:
+            return self._say("memory")
+        return self._say("none_yet", store=plain(self.session.store.name))
+
+    def _assumed(self) -> None:
+        known = self.known
+        if known.record is None:
+            self.assumed.object = ""
+            return
+        people = self._say("its_people" if known.people else "no_people")
+        lines = [self._say("assumed", noise=share(self.watch.noise, self.language), what=people)]
+        if known.left:
+            lines.append(self._say("left", count=self._n(known.left), most=self._n(WATCHED)))
+        if known.outside:
+            lines.append(self._say("outside", count=self._n(known.outside)))
+        if self.session.store is None:
+            lines.append(self._say("memory"))
+        self.assumed.object = "".join(f'<p class="tk-small">{html.escape(line)}</p>' for line in lines)
+
+    def _coming(self, warning: str) -> None:
+        """How telemetry comes in."""
+        if self.session.store is None:
+            return
+        f = self.watch.figures
+        none = "–"
+        rows = [
+            ("rate", number(60 * f.rate, language=self.language)),
+            ("received", self._when(f.received, seconds=True, local=False)),
+            ("tells_of", self._when(f.tells_of)),
+            ("delay", self._span_of(f.delay) if np.isfinite(f.delay) else none),
+            ("pending", self._n(f.pending)),
+            (
+                "commit",
+                f"{self._when(f.committed, seconds=True, local=False)}, {f.commit[:8]}: {plain(f.message, 80)}"
+                if f.commit
+                else none,
+            ),
+            ("count", f"{self._n(f.new)} / {self._n(f.corrected)}"),
+            ("rejected", self._n(f.rejected)),
+        ]
+        if f.reasons:
+            rows.append(("why", "; ".join(f"{self._n(n)} × {plain(r, 100)}" for r, n in list(f.reasons.items())[:5])))
+        cells = "".join(
+            f'<tr><th scope="row">{html.escape(self._say(k))}</th><td>{html.escape(v)}</td></tr>' for k, v in rows
+        )
+        made = f"<h2>{html.escape(self._say('telemetry'))}</h2><table><tbody>{cells}</tbody></table>"
+        if made != self.coming.object:
+            self.coming.object = made
+        told = dict(rows)
+        text = self._say("coming", **{k: told[k] for k in ("rate", "received", "tells_of", "pending", "rejected")})
+        note = f'<div class="tk-alert"><p>{html.escape(warning)}</p></div>' if warning else ""
+        made = f'{note}<p class="tk-small">{html.escape(text)}</p>' if f.new or warning else ""
+        if made != self.short.object:
+            self.short.object = made
+
+    def _faults(self) -> None:
+        """What quality finds; not at each look, because it goes through all readings."""
+        readings = self.known.readings
+        if readings is self.findings_of:
+            return
+        soon = clock.monotonic() - self.looked_for_faults < FINDINGS
+        if soon and np.isnat(self.known_at):
+            return
+        self.looked_for_faults, self.findings_of = clock.monotonic(), readings
+        try:
+            found = findings_of(readings)
+        except TwinError as fault:
+            self.faults.object = f"<h2>{html.escape(self._say('quality'))}</h2><p>{html.escape(str(fault))}</p>"
+            return
+        head = f"<h2>{html.escape(self._say('quality'))}</h2>"
+        if not found:
+            self.faults.object = f"{head}<p>{html.escape(self._say('no_findings'))}</p>"
+            return
+        frame = pd.DataFrame(
+            [
+                {
+                    self._say("finding"): self._say(row["flag"]),
+                    self._say("variable"): row["variable"],
+                    self._say("sensor"): plain(row["sensor"]),
+                    self._say("times"): row["times"],
+                    self._say("readings"): row["readings"],
+                    self._say("start"): self._when(row["start"], local=False),
+                    self._say("end"): self._when(row["end"], local=False),
+                }
+                for row in found
+            ]
+        )
+        made = table(frame, language=self.language)
+        self.faults.object = (
+            f'{head}<div class="tk-scroll" tabindex="0"><div style="min-width:620px">{made}</div></div>'
+        )
+
+
+def _name(alarm: dict[str, Any]) -> tuple[str, str, str]:
+    return alarm["fault"], alarm["sensor"], str(alarm["raised"])
+
+
+def _scrolled(made: str) -> str:
+    """A table that is wider than a phone, and is scrolled there, by keys too."""
+    return f'<div class="tk-scroll" tabindex="0"><div style="min-width:640px">{made}</div></div>'
