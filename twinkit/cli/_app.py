@@ -630,6 +630,58 @@ def participate(
     )  # fmt: skip
 
 
+@command
+def dashboard(
+    store: Store,
+    app: Annotated[
+        str | None,
+        typer.Option(help="plan, operate or withstand; or module.function, an app of yours.", show_default="all three"),
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option(help="en, hi, fr or fa.", show_default="what the browser asks for")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for a local network.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 for any that is free.", min=0, max=65535)] = 5006,
+    prefix: Annotated[str, typer.Option(help="Path that a proxy hands on unchanged, e.g. /twin.")] = "",
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(help="Host under which browsers know it behind a proxy; repeat it.")
+    ] = None,
+    register: Annotated[
+        str | None,
+        typer.Option(help="Register of twinkit participate: its officials sign in.", show_default="nobody signs in"),
+    ] = None,
+    oauth_provider: Annotated[
+        str | None,
+        typer.Option(
+            help="With --register: github, google, azure, gitlab, okta, generic ...; keys in PANEL_OAUTH_KEY,"
+            " PANEL_OAUTH_SECRET and PANEL_OAUTH_EXTRA_PARAMS.",
+            show_default="passwords",
+        ),
+    ] = None,
+    guests: Annotated[bool, typer.Option("--guests", help="With --register: others may look.")] = False,
+    secure: Annotated[bool, typer.Option("--secure", help="A proxy in front speaks TLS.")] = False,
+) -> None:
+    """Serve the dashboards of a stored twin: plan, operate, withstand.
+
+    On this computer alone, where whoever sits at it may do everything:
+
+        twinkit dashboard out/shimla.twin
+        twinkit dashboard out/shimla.twin --app withstand --language hi
+
+    For several people: appoint them, each with a role (viewer, planner, moderator, administrator), and put a proxy that
+    speaks TLS in front (docs/dashboards.md shows one):
+
+        twinkit participate out/shimla.twin --official Asha:planner
+        twinkit dashboard out/shimla.twin --register out/shimla.pins.db --secure --allow-origin twin.example.org
+    """
+    from twinkit.cli import _dashboard
+
+    _dashboard.served(
+        store, app=app, language=language, host=host, port=port, prefix=prefix, origins=tuple(allow_origin or ()),
+        register=register, oauth=oauth_provider, guests=guests, secure=secure,
+    )  # fmt: skip
+
+
 @app.command(context_settings={"ignore_unknown_options": True}, add_help_option=False, no_args_is_help=False)
 def lesson() -> None:
     """Lessons: write, test, build, translate, hand out, collect (twinkit lesson --help)."""

@@ -15,7 +15,7 @@ from twinkit.participate.limits import counted
 if TYPE_CHECKING:
     from twinkit.participate.register import Register
 
-__all__ = ["MAY", "appoint", "dismiss", "known", "leave", "pass_for", "passed"]
+__all__ = ["MAY", "appoint", "dismiss", "known", "leave", "pass_for", "passed", "role_of"]
 
 MAY = {
     "viewer": frozenset({"look"}),
@@ -127,6 +127,11 @@ def passed(register: Register, carried: str) -> tuple[str, str] | None:
     if late or not held or not hmac.compare_digest(register._keyed(f"pass {text} {held}"), signed):
         return None
     return name, held.partition(" ")[0]
+
+
+def role_of(register: Register, name: str) -> str | None:
+    """The role that somebody was given; None for nobody."""
+    return _of(register, name).partition(" ")[0] or None
 
 
 def leave(register: Register, name: str) -> None:

@@ -85,18 +85,26 @@ def need() -> Any:
 
 
 def app_of(name: str) -> Any:
-    """The function of an app: a `Session` → what Panel shows."""
-    if name not in APPS:
+    """The function of an app: a `Session` → what Panel shows; by its name, or a dotted path to one of yours."""
+    module, _, function = APPS.get(name, name if isinstance(name, str) else "").rpartition(".")
+    if not module:
         near = close_to(str(name), APPS)
         raise TwinError(
             f"one of {', '.join(APPS)}",
             found=repr(name),
-            hint=f"did you mean {near}?" if near else "choose one of them",
+            hint=f"did you mean {near}?" if near else "choose one of them, or give the dotted path of yours",
             where="app",
         )
     need()
-    module, _, function = APPS[name].rpartition(".")
-    return getattr(importlib.import_module(module), function)
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ModuleNotFoundError, AttributeError) as fault:
+        raise TwinError(
+            "the dotted path of a function of a session",
+            found=f"{name!r}: {fault}",
+            hint="my_apps.mine, with my_apps.py in the folder of now or on PYTHONPATH",
+            where="app",
+        ) from None
 
 
 class _Callable(types.ModuleType):

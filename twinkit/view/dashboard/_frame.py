@@ -7,8 +7,9 @@ import html
 import importlib.resources
 from typing import TYPE_CHECKING, Any
 
+from twinkit.error import escaped
 from twinkit.view._figure import Figure
-from twinkit.view.dashboard import need
+from twinkit.view.dashboard import APPS, need
 from twinkit.view.dashboard.session import said
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from twinkit.view.dashboard.page import Picture
     from twinkit.view.dashboard.session import Notice, Session
 
-__all__ = ["empty_picture", "framed", "shown"]
+__all__ = ["empty_picture", "framed", "shown", "sorry"]
 
 EVERY = 5_000
 """Milliseconds between two looks at the store."""
@@ -26,6 +27,11 @@ EVERY = 5_000
 @functools.cache
 def _sheet() -> str:
     return importlib.resources.files("twinkit.view.dashboard").joinpath("frame.css").read_text(encoding="utf-8")
+
+
+@functools.cache
+def _script() -> str:
+    return importlib.resources.files("twinkit.view.dashboard").joinpath("frame.js").read_text(encoding="utf-8")
 
 
 @functools.cache
@@ -51,52 +57,119 @@ def framed(
 ) -> Any:
     """As `page.page`."""
     pn = need()
-    wide: dict[str, Any] = {"sizing_mode": "stretch_width"}
-    if pn.state.curdoc is not None:
+    doc = pn.state.curdoc
+    served = doc is not None and doc.session_context is not None
+    if served:
         pn.config.design = _design()  # of this page alone
-    rtl = ["tk-rtl"] if session.language == "fa" else []
-    role = session.say(session.role)
-    who = session.say("signed_in", user=session.user, role=role) if session.user else session.say("here")
-    place = str(session.twin.attrs.get("place") or session.twin.attrs.get("title") or "")
-    head = pn.pane.HTML(
-        f"<header><h1>{html.escape(title)}</h1>"
-        f'<span class="tk-small">{html.escape(place[:120])}</span>'
-        f'<span class="tk-small">{html.escape(who)}</span></header>',
-        **wide,
-    )
-    status, alert = pn.pane.HTML(_told(None, "status"), **wide), pn.pane.HTML(_told(None, "alert"), **wide)
+    wide: dict[str, Any] = {"sizing_mode": "stretch_width"}
+    head = pn.pane.HTML(_head(session, title), margin=(0, 0, 8, 0), **wide)
+    status, alert = (pn.pane.HTML(_told(None, kind), margin=0, **wide) for kind in ("status", "alert"))
     renew = pn.widgets.Button(name=session.say("reload"), visible=False, button_type="primary")
-    where = pn.state.curdoc
-
-    def told(notice: Notice) -> None:
-        def put() -> None:
-            pane = alert if notice.kind == "alert" else status
-            pane.object = _told(notice, notice.kind)
-
-        if where is not None and where.session_context is not None and pn.state.curdoc is not where:
-            where.add_next_tick_callback(put)  # said by a thread of the app
-        else:
-            put()
-
-    session.listen(told)
-
-    def look() -> None:
-        renew.visible = session.fresh() == "newer" and where is not None and where.session_context is not None
-
     renew.js_on_click(code="window.location.reload()")
-    if session.store is not None and where is not None and where.session_context is not None:
+    _announced(session, status, alert, doc if served else None)
+    if served and session.store is not None:
+
+        def look() -> None:
+            renew.visible = session.fresh() == "newer"
+
         pn.state.add_periodic_callback(look, period=EVERY)
+    land = _landmark()
     body = pn.Column(
-        pn.Column(*controls, css_classes=["tk-card"], **wide),
-        pn.Column(*pictures, **wide),
+        land(*controls, css_classes=["tk-card"], margin=0, aria=_region("form", session.say("controls")), **wide),
+        land(*pictures, css_classes=["tk-gap"], margin=0, aria=_region("main", session.say("pictures")), **wide),
         css_classes=["tk-body"],
+        margin=0,
         **wide,
-    )
-    whole = pn.Column(head, status, alert, renew, *notices, body, css_classes=["tk-page", *rtl], margin=0, **wide)
+    )  # fmt: skip
+    if not served:  # a notebook has no page of ours around it
+        body.append(pn.pane.HTML(f"<script>{_script()}</script>", css_classes=["tk-none"], margin=0))
+    rtl = ["tk-rtl"] if session.language == "fa" else []
+    whole = land(
+        head, status, alert, renew, *notices, body, css_classes=["tk-page", *rtl], margin=0,
+        aria={"lang": session.language, "dir": "rtl" if rtl else "ltr"}, **wide,
+    )  # fmt: skip
     for part in whole.select():
         if not isinstance(part, pn.pane.Bokeh):  # which would hand the design on to the figure
             part.design = _design()  # what the app made before it had a page, too
     return whole
+
+
+def sorry(text: str) -> Any:
+    """A page that says in one sentence why there is no other."""
+    pn = need()
+    words = pn.pane.HTML(f'<div class="tk-alert" role="alert"><p>{html.escape(text)}</p></div>', design=_design())
+    return _landmark()(words, css_classes=["tk-page"], design=_design(), margin=0, aria={"role": "main"})
+
+
+def _head(session: Session, title: str) -> str:
+    """Title, place, the way to the other apps, and who one is here."""
+    place = str(session.twin.attrs.get("place") or session.twin.attrs.get("title") or "")[:120]
+    role = session.say(session.role)
+    if session.user:
+        who = session.say("signed_in", user=escaped(session.user[:80]), role=role)
+    elif session.signs_in:
+        who = session.say("guest")
+    elif session.store is None:
+        who = session.say("memory")
+    else:
+        who = session.say("here" if session.may("administrator") else "only_look")
+    links = "".join(
+        f'<a href="./{n}?language={session.language}"{_here(n, session)}>{html.escape(_title(n, session))}</a>'
+        for n in session.apps
+        if len(session.apps) > 1
+    )
+    if session.signs_in:
+        to = ("./logout", "sign_out") if session.user else ("./login", "sign_in")
+        links += f'<a href="{to[0]}?language={session.language}">{html.escape(session.say(to[1]))}</a>'
+    return (
+        f'<header class="tk-head"><h1>{html.escape(title)}</h1>'
+        f'<span class="tk-small">{html.escape(escaped(place))}</span>'
+        + (f'<nav aria-label="{html.escape(session.say("dashboards"))}">{links}</nav>' if links else "")
+        + f'<span class="tk-small">{html.escape(who)}</span></header>'
+    )
+
+
+def _here(name: str, session: Session) -> str:
+    return ' aria-current="page"' if name == session.app else ""
+
+
+def _title(name: str, session: Session) -> str:
+    return session.say(name) if name in APPS else name
+
+
+@functools.cache
+def _landmark() -> Any:
+    """A column that says to a screen reader what it is."""
+    pn = need()
+    import param
+
+    class Landmark(pn.Column):  # type: ignore[name-defined]
+        aria = param.Dict(default={})
+        _rename = {"aria": "html_attributes"}  # noqa: RUF012  (Panel reads it from the class)
+
+    return Landmark
+
+
+def _region(role: str, label: str) -> dict[str, str]:
+    return {"role": role, "aria-label": label}
+
+
+def _announced(session: Session, status: Any, alert: Any, doc: Any) -> None:
+    """Each notice goes into its live region; said by a thread, it waits for the page's turn."""
+    pn = need()
+
+    def told(notice: Notice) -> None:
+        def put() -> None:
+            (alert if notice.kind == "alert" else status).object = _told(notice, notice.kind)
+            other, kind = (status, "status") if notice.kind == "alert" else (alert, "alert")
+            other.object = _told(None, kind)
+
+        if doc is not None and pn.state.curdoc is not doc:
+            doc.add_next_tick_callback(put)
+        else:
+            put()
+
+    session.listen(told)
 
 
 def _told(notice: Notice | None, kind: str) -> str:

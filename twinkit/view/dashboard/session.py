@@ -79,6 +79,13 @@ class Session:
     asked : function, optional
         Gives the role anew, for each act; None when the person is no longer known. Left out, `role` holds.
 
+    Attributes
+    ----------
+    app : str
+        The app of this page, where a server serves it; `apps` are all that it serves.
+    signs_in : bool
+        Whether people sign in on this server.
+
     Errors
     ------
     TwinError
@@ -119,6 +126,7 @@ class Session:
         self.follows = False
         """Whether the app shows each newer state by itself, so that one is no news."""
         self.notices: list[Notice] = []
+        self.app, self.apps, self.signs_in = "", (), False  # type: str, tuple[str, ...], bool
         self._role, self._asked, self._twin = role, asked, twin
         self._listeners: list[Callable[[Notice], None]] = []
         self._was = "same"
