@@ -101,7 +101,7 @@ def app(
 
 def _asked(session: Session) -> tuple[xr.DataArray, float] | None:
     """Citizens' pins by squares: all for a planner, those that may be published for others."""
-    register = getattr(session, "register", None)
+    register = session.register
     if register is None:
         return None
     try:
@@ -211,6 +211,7 @@ class _Page:
         self.w_branch = widgets.TextInput(name=self.say("branch"), placeholder="what-if.plan", **wide)
         self.w_message = widgets.TextInput(name=self.say("message"), **wide)
         self.b_save = self._button("save", self._save, primary=True)
+        self.b_save.disabled = not self.session.may("planner")  # `_save` asks again, on the server
         self.b_newest = self._button("newest", self._newest)
         self.b_newest.visible = False
         if self.session.store is None:

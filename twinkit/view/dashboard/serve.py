@@ -325,6 +325,7 @@ def _opened(
             asked=functools.partial(door.role, key),
         )
         session.apps, session.app, session.signs_in = apps, name, door.kind != "open"
+        session.register = door.register
         try:
             view = function(session)
         except TwinError as fault:

@@ -85,6 +85,8 @@ class Session:
         The app of this page, where a server serves it; `apps` are all that it serves.
     signs_in : bool
         Whether people sign in on this server.
+    register : twinkit.participate.Register, optional
+        Where citizens' pins are, on a server that has one.
 
     Errors
     ------
@@ -127,6 +129,7 @@ class Session:
         """Whether the app shows each newer state by itself, so that one is no news."""
         self.notices: list[Notice] = []
         self.app, self.apps, self.signs_in = "", (), False  # type: str, tuple[str, ...], bool
+        self.register: Any = None
         self._role, self._asked, self._twin = role, asked, twin
         self._listeners: list[Callable[[Notice], None]] = []
         self._was = "same"
