@@ -613,20 +613,25 @@ def participate(
     fewest: Annotated[int, typer.Option(help="Pins from which on a square is shown.", min=1)] = 5,
     square: Annotated[float, typer.Option(help="Side of the squares [m].")] = 1000.0,
     moderated: Annotated[bool, typer.Option(help="Pins wait for a moderator.")] = True,
+    hourly: Annotated[int, typer.Option(help="Pins from one line in an hour; more where many share one.", min=1)] = 10,
+    keep: Annotated[float, typer.Option(help="Days after which pins are deleted, but for accepted ones.")] = 730.0,
 ) -> None:
     """Serve the citizens' pages: pins on a map, proposals and what became of them; no script, no names.
+
+    The last five options count when the register is made, and stay as they were made.
 
     twinkit participate out/shimla.twin --official Asha:administrator
     twinkit participate out/shimla.twin
     """
     from twinkit.cli import _participate
 
+    choices = _participate.Choices(square=square, fewest=fewest, hourly=hourly, keep=keep, moderated=moderated)
     if official is not None:
-        _participate.appointed(store, register, official)
+        _participate.appointed(store, register, official, choices)
         return
     _participate.serve(
         store, register=register, host=host, port=port, prefix=prefix, path_loss=path_loss, secure=secure,
-        fewest=fewest, square=square, moderated=moderated,
+        choices=choices,
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from twinkit.cli._shown import say, shown
 from twinkit.error import TwinError
@@ -12,10 +12,20 @@ from twinkit.error import TwinError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["appointed", "serve"]
+__all__ = ["Choices", "appointed", "serve"]
 
 
-def appointed(store: Path, register: str | None, official: str) -> None:
+class Choices(TypedDict):
+    """What is chosen when a register is made; as for `twinkit.participate.register`."""
+
+    square: float
+    fewest: int
+    hourly: int
+    keep: float
+    moderated: bool
+
+
+def appointed(store: Path, register: str | None, official: str, choices: Choices) -> None:
     """Ask for a password, twice, and give somebody a role."""
     import twinkit as tk
     from twinkit.participate.officials import appoint
@@ -24,7 +34,7 @@ def appointed(store: Path, register: str | None, official: str) -> None:
     password = os.environ.get("TWINKIT_OFFICIAL_PASSWORD") or getpass.getpass(f"Password for {name}: ")
     if "TWINKIT_OFFICIAL_PASSWORD" not in os.environ and getpass.getpass("Again: ") != password:
         raise TwinError("the same password twice", found="two that differ", hint="type it again")
-    with tk.participate.register(_where(store, register), twin=tk.open(store)) as pins:
+    with tk.participate.register(_where(store, register), twin=tk.open(store), **choices) as pins:
         appoint(pins, name, role, password=password)
     say(f"{shown(name)} is {role} from now on")
 
@@ -38,9 +48,7 @@ def serve(
     prefix: str,
     path_loss: str,
     secure: bool,
-    fewest: int,
-    square: float,
-    moderated: bool,
+    choices: Choices,
 ) -> None:
     """Serve until SIGINT or SIGTERM."""
     import twinkit as tk
@@ -57,9 +65,13 @@ def serve(
         raise TwinError("a path that starts with /", found=prefix, hint="--prefix /pins", where="--prefix")
     twin = tk.open(store)
     where = _where(store, register)
-    with tk.participate.register(where, twin=twin, fewest=fewest, square=square, moderated=moderated) as pins:
+    with tk.participate.register(where, twin=twin, **choices) as pins:
+        made = {name: pins.choices[name] for name in choices}
+        if made != choices:
+            held = ", ".join(f"{name} {value:g}" for name, value in made.items() if value != choices[name])
+            say(f"this register was made with {held}, and stays so", err=True)
         pages = site(pins, twin, store=store, path_loss=resolve(path_loss), secure=secure)
-        say(f"{twin.attrs.get('place') or twin.attrs.get('title')}: http://{host}:{port}{prefix}/   (Ctrl-C ends it)")
+        say(f"{twin.attrs.get('title') or twin.attrs.get('place')}: http://{host}:{port}{prefix}/   (Ctrl-C ends it)")
         say(f"officials: twinkit participate {store} --official Asha:planner")
         if host not in ("127.0.0.1", "::1", "localhost") and not secure:
             say("this address is open to others without TLS: put a proxy with TLS in front, and say --secure", err=True)

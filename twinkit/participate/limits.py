@@ -11,11 +11,27 @@ from twinkit.error import TwinError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["DAY", "FLOOD", "counted", "flagged"]
+__all__ = ["DAY", "FLOOD", "TooOften", "counted", "flagged"]
 
 DAY = dt.timedelta(days=1)
 FLOOD = 5
 """The same words so often in a day, wherever, are a flood: they wait for a moderator."""
+
+
+class TooOften(TwinError):  # noqa: N818  (named as it is said: who sends too often)
+    """One source sent more than the register takes in an hour; `minutes` until the next is taken."""
+
+    def __init__(self, most: int, minutes: int) -> None:
+        self.most, self.minutes = most, minutes
+        super().__init__(
+            f"at most {most} in an hour from one place",
+            found="more",
+            hint=f"come back in {minutes} min; what you sent before is kept",
+            where="source",
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return TooOften, (self.most, self.minutes)
 
 
 def counted(connection: Any, source: str, now: dt.datetime, *, keyed: Callable[[str], str], most: int) -> None:
@@ -33,8 +49,10 @@ def counted(connection: Any, source: str, now: dt.datetime, *, keyed: Callable[[
 
     Errors
     ------
+    TooOften
+        Too many visits; the hint says when the next one may come.
     TwinError
-        No source, or too many visits; the hint says when the next one may come.
+        No source.
     """
     import sqlalchemy as sql
 
@@ -49,12 +67,7 @@ def counted(connection: Any, source: str, now: dt.datetime, *, keyed: Callable[[
     before = connection.execute(sql.select(v.at).where(v.source.in_(mine), v.at > hour).order_by(v.at)).all()
     if len(before) >= most:
         wait = math.ceil((before[-most][0] - hour).total_seconds() / 60)
-        raise TwinError(
-            f"at most {most} in an hour from one place",
-            found="more",
-            hint=f"come back in {max(wait, 1)} min; what you sent before is kept",
-            where="source",
-        )
+        raise TooOften(most, max(wait, 1))
     connection.execute(tables.visit.insert().values(source=mine[1], at=now))
 
 

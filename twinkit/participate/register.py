@@ -332,6 +332,17 @@ class Register:
 
     # ---------------------------------------------------------------- a moderator, a planner
 
+    def pin(self, number: int) -> Pin:
+        """A pin by its number, whatever its state: for officials.
+
+        Errors
+        ------
+        TwinError
+            No such pin.
+        """
+        with self._look() as connection:
+            return rows.the_pin(connection, number)
+
     def waiting(self, *, most: int = 100, skip: int = 0) -> list[Pin]:
         """Pins that wait for a moderator, the oldest first; `flag` says why one waits although others do not."""
         from twinkit.participate import tables
@@ -408,7 +419,7 @@ class Register:
             if state == "studied" and (not found or not all(math.isfinite(v) for v in found.values())):
                 raise TwinError("the figures of the study", found=f"{found}", hint='figures={"people gained": 1200}')
             if state in ("accepted", "rejected") and not reason.strip():
-                raise TwinError("the reason of the decision", found="none", hint="whoever wrote the pin will read it")
+                raise TwinError("the reason of the decision", found="none", hint="its author reads it", where="reason")
             rows.becomes(connection, number, state, by, reason, found, now=now)
             return rows.the_pin(connection, number)
 
