@@ -184,17 +184,26 @@ def empty_picture(picture: Picture) -> tuple[Any, Any, Any]:
     wide: dict[str, Any] = {"sizing_mode": "stretch_width"}
     head = pn.pane.HTML(f"<h2>{html.escape(picture.title)}</h2>", **wide)
     image, about = pn.Column(css_classes=["tk-paper"], **wide), pn.pane.HTML("", **wide)
-    parts = [head, image, about]
+    # Made when they are asked for: a picture that changes while one drags is sent once, not thrice.
+    buttons = pn.FlexBox(
+        *(
+            pn.widgets.FileDownload(
+                callback=functools.partial(_file, picture, kind),
+                filename=f"{picture.name}.{kind}",
+                label=said(f"download_{kind}", language=picture.language),
+                visible=kind == "html",
+            )
+            for kind in ("png", "html")
+        ),
+        margin=0,
+    )
+    return pn.Column(head, image, about, buttons, css_classes=["tk-card"], **wide), image, about
 
-    def file() -> Any:
-        from twinkit.view.dashboard.page import saved
 
-        return saved(picture.figure, picture.title)
+def _file(picture: Picture, kind: str) -> Any:
+    from twinkit.view.dashboard.page import saved
 
-    if picture.figure is None or not isinstance(picture.figure, Figure):
-        said_of = said("download_html", language=picture.language)
-        parts.append(pn.widgets.FileDownload(callback=file, filename=f"{picture.name}.html", label=said_of, auto=True))
-    return pn.Column(*parts, css_classes=["tk-card"], **wide), image, about
+    return saved(picture, kind)
 
 
 def shown(picture: Picture, behind: Any) -> None:
@@ -203,11 +212,19 @@ def shown(picture: Picture, behind: Any) -> None:
 
     pn = need()
     figure = picture.figure
-    if isinstance(figure, Figure):
-        picture._image[:] = [pn.pane.HTML(image(figure), design=_design(), sizing_mode="stretch_width")]
+    still = isinstance(figure, Figure)
+    picture.view[-1][0].visible = still
+    if still:
+        made = image(figure)
+        if len(picture._image) and isinstance(picture._image[0], pn.pane.HTML):
+            picture._image[0].object = made
+        else:
+            picture._image[:] = [pn.pane.HTML(made, design=_design(), sizing_mode="stretch_width")]
     elif figure is not None and (not len(picture._image) or getattr(picture._image[0], "object", None) is not figure):
         picture._image[:] = [pn.panel(figure, sizing_mode="stretch_width")]
-    text = f"<p>{html.escape(picture.alt)}</p>" if picture.alt and not isinstance(figure, Figure) else ""
+    text = f"<p>{html.escape(picture.alt)}</p>" if picture.alt and not still else ""
+    if behind is None and still:
+        behind = figure.table
     if behind is not None:
         summary = html.escape(said("table", language=picture.language))
         made = table(behind, language=picture.language)

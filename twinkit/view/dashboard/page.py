@@ -9,11 +9,14 @@ from __future__ import annotations
 import base64
 import html
 import io
+import json
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from twinkit.error import escaped
 from twinkit.view._figure import Figure, number
+from twinkit.view._table import markup
 from twinkit.view.dashboard.session import said
 
 if TYPE_CHECKING:
@@ -112,7 +115,7 @@ def table(data: xr.Dataset | pd.DataFrame, *, caption: str = "", language: str =
     Parameters
     ----------
     data : Dataset or DataFrame
-        ``attrs["units"]`` of a Dataset's variables go into the headings.
+        Labels and units of a Dataset go into the headings, as `twinkit.view.markup` writes them.
     caption : str
         Plain text.
     language : str
@@ -126,14 +129,16 @@ def table(data: xr.Dataset | pd.DataFrame, *, caption: str = "", language: str =
     --------
     >>> import xarray as xr
     >>> made = table(xr.Dataset({"height": ("site", [30.0], {"units": "m"})}, {"site": ["<b>"]}))
-    >>> "<th scope=\"col\">height [m]</th>" in made, "&lt;b&gt;" in made
-    (True, True)
+    >>> "[m]" in made, "<b>" in made
+    (True, False)
     """
     import pandas as pd
 
     units = {}
     if isinstance(data, pd.DataFrame):
         frame = data
+    elif data.data_vars and all(v.ndim == 1 for v in data.data_vars.values()):
+        return markup(data, language=language)
     else:
         units = {str(k): str(v.attrs.get("units", "")) for k, v in data.variables.items()}
         frame = data.to_dataframe()
@@ -170,12 +175,32 @@ def image(figure: Figure) -> str:
     return f'<img alt="{html.escape(figure.alt, quote=True)}" src="data:image/png;base64,{data}">'
 
 
-def saved(figure: Any, title: str) -> io.BytesIO:
-    """A Bokeh figure as one HTML file that needs nothing beside it."""
+def saved(picture: Picture, kind: str) -> io.BytesIO:
+    """The picture as a file that needs nothing beside it: a PNG, or a page of HTML with its alt text and table."""
+    figure = picture.figure
+    if isinstance(figure, Figure):
+        return io.BytesIO(figure.png if kind == "png" else figure.page().encode("utf-8"))
+    from bokeh.core.json_encoder import serialize_json
+    from bokeh.document import Document
     from bokeh.embed import file_html
+    from bokeh.model import Model
     from bokeh.resources import INLINE
 
-    return io.BytesIO(file_html(figure, INLINE, title).encode("utf-8"))
+    if not isinstance(figure, Model):
+        from panel import panel
+
+        figure = panel(figure).get_root()
+    if figure.document is not None:
+        # A copy: the figure belongs to the page that shows it.
+        whole = Document.from_json(json.loads(serialize_json(figure.document.to_json(deferred=False))))
+        found: Any = whole.get_model_by_id(figure.id)
+        whole.clear()
+        figure = found
+    alone = Document()
+    alone.add_root(figure)
+    made = file_html(alone, INLINE, picture.title)
+    # What Panel would fetch from a server is not needed by a figure, and is not there for a file.
+    return io.BytesIO(re.sub(r'<script[^>]*\ssrc="[^"]*"[^>]*>\s*</script>', "", made).encode("utf-8"))
 
 
 def notice_html(notice: Notice | None) -> str:
