@@ -94,10 +94,86 @@ def test_a_release_without_contribution_bound_is_caught(epsilon):
     assert "said 'in it' of 200 of 200" in str(found)
 
 
-def test_at_epsilon_10_two_hundred_releases_cannot_catch_anybody():
+def test_one_target_in_two_hundred_releases_proves_no_epsilon_of_10():
     # said in the docs: even an attack that is always right proves no more than 3.8
     assert privacy.epsilon_at_least(200, 200, 0, 200) < 10
     assert privacy.epsilon_at_least(200_000, 200_000, 0, 200_000) > 10
+
+
+# ---------------------------------------------------------------- many targets at once
+
+MANY = 20
+WIDE = dict.fromkeys(PAIR, [f"z{i}" for i in range(MANY)])
+TRACES = xr.DataArray(np.eye(MANY**2).reshape(MANY**2, MANY, MANY), WIDE, ("target", *PAIR))
+
+
+def audited(epsilon, each, *, bound=4, seed=1, releases=200, **choices):
+    """Four hundred targets, each in a cell of its own, `each` trips a day."""
+    rest = xr.DataArray(np.random.default_rng(1).poisson(2, (MANY, MANY)), WIDE, PAIR)
+
+    def release(data, number):
+        return privacy.release(data, epsilon=epsilon, protects="subscriber-day", bound=bound, seed=number, **choices)
+
+    def mixed(inside):
+        return rest + each * inside.reshape(MANY, MANY)
+
+    return privacy.audit(release, mixed, targets=TRACES, releases=releases, seed=seed, progress=False)
+
+
+@pytest.mark.parametrize("epsilon", [0.1, 1.0, 10.0])
+def test_many_targets_catch_a_forgotten_bound_at_any_claim(epsilon):
+    """The reach: caught at 0.1, 1 and 10 with 200 releases. At 10 it takes many targets; one would prove 3.8."""
+    found = audited(epsilon, 1000)
+    assert found.epsilon > epsilon
+    assert (found.accused, found.silent) == (0, 0)
+
+
+@pytest.mark.parametrize("epsilon", [0.1, 1.0, 10.0])
+def test_an_honest_release_stands_many_targets(epsilon):
+    found = audited(epsilon, 4)
+    assert found.epsilon <= epsilon
+    if epsilon >= 1:
+        # and the audit nearly reaches the claim, so that a little more than was bounded is found
+        assert found.epsilon > 0.75 * epsilon
+        assert audited(epsilon, 5 if epsilon == 1 else 8).epsilon > epsilon
+
+
+def test_records_are_bounded_before_many_targets():
+    names = np.array(WIDE["origin"])
+    who = np.repeat(np.arange(MANY**2), 20)
+    ends = {"origin": names[who // MANY], "destination": names[who % MANY]}
+    loud = pd.DataFrame({"subscriber": who, "day": DAY} | ends)
+
+    def release(data, number):
+        return privacy.release(data, epsilon=1.0, protects="subscriber-day", bound=4, over=WIDE, seed=number)
+
+    choices = {"targets": TRACES, "releases": 60, "seed": 3, "progress": False}
+    found = privacy.audit(release, lambda inside: loud[inside[who]], **choices)
+    assert 0.5 < found.epsilon <= 1.0
+
+
+def test_labels_chosen_by_the_data_give_their_owner_away():
+    """Who alone goes to a place names it by going there; a threshold hides the place with the person."""
+    columns = {"subscriber": np.arange(300), "day": DAY, "origin": "a"}
+    crowd_ = pd.DataFrame(columns | {"destination": np.random.default_rng(1).choice(ZONES, 300)})
+    alone = pd.DataFrame({"subscriber": [9999], "day": DAY, "origin": "a", "destination": "clinic"})
+    choices = {"epsilon": 1.0, "protects": "subscriber-day", "bound": 1}
+
+    def named(safe):
+        """Whether the place is in the table at all, as a count."""
+        return xr.DataArray([float("clinic" in safe.destination.values)], {"zone": ["clinic"]}, "zone")
+
+    def keyed(data, number):
+        over = {"origin": ["a"], "destination": sorted(data.destination.unique())}  # as nobody may
+        return named(privacy.release(data, over=over, seed=number, **choices))
+
+    def hidden(data, number):
+        return named(privacy.release(data, dims=PAIR, delta=1e-6, seed=number, **choices))
+
+    data = crowd_, pd.concat([crowd_, alone], ignore_index=True)
+    trace = xr.DataArray([1.0], {"zone": ["clinic"]}, "zone")
+    assert privacy.membership(keyed, *data, target=trace, releases=60, seed=1).epsilon > 1.0
+    assert privacy.membership(hidden, *data, target=trace, releases=60, delta=1e-6, seed=1).epsilon <= 1.0
 
 
 @pytest.mark.parametrize("mechanism", [privacy.laplace, privacy.gaussian])
@@ -234,6 +310,15 @@ def test_bad_numbers_are_refused():
     for wrong in ((-1, 10), (11, 10), (0, 0), (1.5, 10), (True, 10)):
         with pytest.raises(TwinError, match="successes from 0"):
             privacy.proportion(*wrong)
+    for wrong in ({"confidence": 0.0}, {"confidence": 1.0}, {"delta": 1.0}, {"delta": -1e-9}):
+        with pytest.raises(TwinError, match="expected a finite number"):
+            privacy.epsilon_at_least(5, 10, 5, 10, **wrong)
+    with pytest.raises(TwinError, match="a function"):
+        privacy.membership(None, crowd(), crowd(), target=TRACE, seed=1)
+    with pytest.raises(TwinError, match="what each target adds"):
+        privacy.audit(honest, crowd, targets=TRACE, seed=1)
+    with pytest.raises(TwinError, match="a release with dims"):
+        privacy.audit(lambda data, number: TRACE.sum("origin"), lambda inside: None, targets=TRACES, releases=2, seed=1)
     with pytest.raises(TwinError, match="2 releases or more"):
         privacy.membership(honest, crowd(), crowd(), target=TRACE, releases=1, seed=1)
     with pytest.raises(TwinError, match="a release with dims"):

@@ -50,12 +50,39 @@ def test_earth_mover_in_the_plane_is_scipys(two):
 
 
 def test_recall_of_the_greatest():
-    truth = [10, 9, 9, 1, 0]
-    assert privacy.top_recall(truth, [10, 0, 9, 1, 0], count=2) == 1  # a tie is as good
+    truth = [10, 9, 8, 1, 0]
+    assert privacy.top_recall(truth, [10, 0, 9, 1, 0], count=2) == 0.5
     assert privacy.top_recall(truth, [0, 0, 0, 5, 4], count=2) == 0
     assert privacy.top_recall(truth, truth, count=5) == 1
-    # a release that says nothing gets no more than the order of the cells gives
-    assert privacy.top_recall([0, 0, 0, 5, 4], [1, 1, 1, 1, 1], count=2) == 0
+
+
+def test_ties_flatter_no_release():
+    # who is second is open: the first alone is asked for
+    assert privacy.top_recall([10, 9, 9, 1, 0], [10, 0, 0, 1, 0], count=2) == 1
+    assert privacy.top_recall([10, 9, 9, 1, 0], [0, 9, 9, 1, 0], count=2) == 0
+    # lots decide in the release, wherever the true cells stand in the table
+    for truth in ([5, 4, 0, 0, 0], [0, 0, 0, 4, 5]):
+        assert privacy.top_recall(truth, [1, 1, 1, 1, 1], count=2) == pytest.approx(2 / 5)
+        assert privacy.top_recall(truth, [0, 0, 0, 0, 0], count=2) == pytest.approx(2 / 5)
+    with pytest.raises(TwinError, match="some cells greater than the others"):
+        privacy.top_recall([3, 3, 3, 0], [1, 2, 3, 4], count=2)
+
+
+def test_recall_is_the_mean_over_all_ways_to_break_ties():
+    """Against lots that are drawn: cells in any order, then as a plain sort finds them."""
+    rng = np.random.default_rng(1)
+    truth, released = rng.poisson(3, 60), rng.poisson(2, 60)
+    clear = int((truth > np.sort(truth)[::-1][20]).sum())
+    top = set(np.argsort(-truth, kind="stable")[:clear])
+    drawn = []
+    for _ in range(4000):
+        order = rng.permutation(60)
+        drawn.append(len(top & set(order[np.argsort(-released[order], kind="stable")[:clear]])) / clear)
+    assert 0 < clear < 20
+    assert privacy.top_recall(truth, released, count=20) == pytest.approx(np.mean(drawn), abs=0.006)
+    # the truth has all of it, and a table that says nothing what chance gives
+    assert privacy.top_recall(truth, truth, count=20) == 1
+    assert privacy.top_recall(truth, np.zeros(60), count=20) == pytest.approx(clear / 60)
 
 
 def test_tables_that_cannot_be_compared():

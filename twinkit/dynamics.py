@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -20,9 +20,11 @@ from twinkit.error import TwinError
 from twinkit.vocabulary import words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
-__all__ = ["generators", "simulate"]
+__all__ = ["generators", "shown", "simulate"]
+
+Item = TypeVar("Item")
 
 # Wider than a person's: a forecast joins its seed and the instant at which it starts into one.
 SEED_BITS = 128
@@ -152,7 +154,7 @@ def _run(
     kept: dict[str, np.ndarray] = {}
     state, row = start, 1
     seconds = np.diff(clock.to_numpy()).astype("timedelta64[ns]").astype(float) / 1e9
-    for i in _shown(range(len(clock) - 1), progress):
+    for i in shown(range(len(clock) - 1), progress):
         # spawned by number, not in turn: step i has its stream even if step i - 1 drew nothing
         rng = np.random.default_rng(np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, i)))
         before = state.copy(deep=True) if i == 0 else None
@@ -395,7 +397,7 @@ def _kept(count: int, every: int) -> np.ndarray:
     return keep if keep[-1] == count - 1 else np.append(keep, count - 1)
 
 
-def _shown(items: range, progress: bool) -> Iterator[int]:
+def shown(items: Collection[Item], progress: bool = True) -> Iterator[Item]:
     """The items, with a bar on stderr once they have taken a while."""
     began, drawn = time.monotonic(), 0.0
     for done, item in enumerate(items):

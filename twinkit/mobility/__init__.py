@@ -16,7 +16,7 @@ from typing import Any
 _WHERE = {
     "assigned": "counts",
     "balanced": "flow",
-    "common_part": "origin_destination",
+    "common_part": "agreement",
     "corrected": "counts",
     "diary": "diary",
     "event_records": "record",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import dask
 import numpy as np
@@ -15,37 +14,7 @@ from twinkit.mobility.diary import nearest_place
 from twinkit.mobility.form import flow_matrix
 from twinkit.mobility.stay import night_homes, stays
 
-__all__ = ["common_part", "footprint", "origin_destination"]
-
-
-def common_part(flow: Any, truth: Any) -> float:
-    r"""Common part of commuters: the share of people whom two tables of flows place alike.
-
-    .. math:: CPC = \frac{2 \sum_{ij} \min(T_{ij}, T'_{ij})}{\sum_{ij} T_{ij} + \sum_{ij} T'_{ij}}
-
-    Parameters
-    ----------
-    flow, truth : array (origin, destination) [people]
-
-    Returns
-    -------
-    float, 0 to 1
-
-    Examples
-    --------
-    >>> common_part([[0, 10], [10, 0]], [[0, 5], [10, 5]])
-    0.75
-
-    References
-    ----------
-    Lenormand, Huet, Gargiulo and Deffuant, PLoS ONE 7 (2012), equation (5).
-    """
-    a, b = np.asarray(flow, dtype=float), np.asarray(truth, dtype=float)
-    if a.shape != b.shape or not (a.sum() + b.sum()) > 0:
-        raise TwinError(
-            "two tables of one shape with somebody in them", found=f"{a.shape} and {b.shape}", hint="align them"
-        )
-    return float(2 * np.minimum(a, b).sum() / (a.sum() + b.sum()))
+__all__ = ["footprint", "origin_destination"]
 
 
 @contract(reads=["surface/people", "places/x", "places/y", "server"], gives=["cell_people"], computes=True)

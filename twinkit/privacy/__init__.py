@@ -1,8 +1,9 @@
 """Privacy: counts that may be published, what they cost those who were counted, and what is left for a decision.
 
 `release` adds noise from OpenDP to counts in which nobody weighs more than stated, and writes what it spent into the
-ledger of a store, whose budget no release can exceed. `membership`, `differencing` and `reidentification` attack what
-was published; `common_part` and its neighbours say what is left of the numbers, `regret` what is left of a decision.
+ledger of a store, whose budget no release can exceed. `membership`, `audit`, `differencing` and `reidentification`
+attack what was published; `common_part` and its neighbours say what is left of the numbers, `regret` what is left of a
+decision.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from twinkit.privacy.account import Cost, composed, concentrated_epsilon
 from twinkit.privacy.attack import (
     Evidence,
+    audit,
     differencing,
     epsilon_at_least,
     exposed,
@@ -32,6 +34,7 @@ __all__ = [
     "Evidence",
     "Noise",
     "Regret",
+    "audit",
     "budget",
     "carried",
     "common_part",

@@ -5,75 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from twinkit.error import TwinError
+from twinkit.mobility.agreement import common_part, same_cells
 
 __all__ = ["common_part", "earth_mover", "jensen_shannon", "symmetric_error", "top_recall"]
-
-
-def _both(truth: Any, released: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Two tables over the same cells, as flat arrays of numbers of 0 or more."""
-    if isinstance(truth, xr.DataArray) and isinstance(released, xr.DataArray):
-        if set(truth.dims) != set(released.dims):
-            raise TwinError(
-                f"two tables with dims {truth.dims}", found=f"dims {released.dims}", hint="sum up what only one has"
-            )
-        released = released.transpose(*truth.dims)
-        try:
-            truth, released = xr.align(truth, released, join="exact")
-        except ValueError:
-            raise TwinError(
-                "two tables over the same cells",
-                found="other labels, or another order",
-                hint="released.reindex_like(truth, fill_value=0)",
-            ) from None
-    out = []
-    for name, given in (("truth", truth), ("released", released)):
-        try:
-            values = np.asarray(given, dtype=float)
-        except (TypeError, ValueError):
-            raise TwinError("numbers", found=f"a {type(given).__name__}", hint="give counts", where=name) from None
-        if not values.size or not np.isfinite(values).all() or (values < 0).any():
-            found = "none" if not values.size else "a value below zero or not a number"
-            raise TwinError("counts of 0 or more", found=found, hint="array.fillna(0).clip(min=0)", where=name)
-        out.append(values)
-    if out[0].shape != out[1].shape:
-        raise TwinError(f"tables of shape {out[0].shape}", found=f"{out[1].shape}", hint="compare the same cells")
-    return out[0].ravel(), out[1].ravel()
-
-
-def common_part(truth: Any, released: Any) -> float:
-    """Common part of commuters: the share of the trips that both tables put into the same cell.
-
-    Equation: 2 sum(min(a, b)) / (sum(a) + sum(b)).
-
-    Parameters
-    ----------
-    truth, released : DataArray or array, same cells [count]
-
-    Returns
-    -------
-    float [1], 0 to 1
-        1 where both are empty.
-
-    Errors
-    ------
-    TwinError
-        Other cells, or values below zero.
-
-    Examples
-    --------
-    >>> common_part([3, 1], [1, 3])
-    0.5
-
-    References
-    ----------
-    M. Lenormand, S. Huet, F. Gargiulo, G. Deffuant, A Universal Model of Commuting Networks, 2012, equation (3).
-    """
-    a, b = _both(truth, released)
-    whole = a.sum() + b.sum()
-    return float(2 * np.minimum(a, b).sum() / whole) if whole else 1.0
 
 
 def symmetric_error(truth: Any, released: Any) -> float:
@@ -90,7 +26,7 @@ def symmetric_error(truth: Any, released: Any) -> float:
     ----------
     J. S. Armstrong, Long-Range Forecasting, 1985, page 348.
     """
-    a, b = _both(truth, released)
+    a, b = same_cells(truth, released)
     filled = a + b > 0
     if not filled.any():
         return 0.0
@@ -128,7 +64,7 @@ def jensen_shannon(truth: Any, released: Any) -> float:
 
 
 def _distributions(truth: Any, released: Any) -> tuple[np.ndarray, np.ndarray]:
-    a, b = _both(truth, released)
+    a, b = same_cells(truth, released)
     if not a.sum() or not b.sum():
         raise TwinError(
             "tables with something in them", found="an empty one", hint="an empty table has no distribution"
@@ -198,32 +134,49 @@ def earth_mover(truth: Any, released: Any, *, distance: Any) -> float:
 
 
 def top_recall(truth: Any, released: Any, *, count: int) -> float:
-    """Share of the truly greatest cells that are among the greatest ones of the release.
+    """Share of the truly greatest cells that are among as many greatest ones of the release; ties do not flatter it.
+
+    Where the last of the truly greatest ties with others, nobody can say which of them belongs to it: they are left
+    out, and k cells remain that are the greatest however ties are broken. Where the last of the release's k greatest
+    ties with others, lots decide, and the mean over all lots counts.
+
+    Equation: mean over the k cells of the chance that the cell is among the k greatest of the release.
 
     Parameters
     ----------
     truth, released : DataArray or array, same cells
     count : int
+        k at most.
 
     Returns
     -------
     float [1], 0 to 1
-        Cells that tie with the last of the truly greatest count as good as it.
+        1 for the truth itself; k over the number of cells for a release that says nothing, such as an empty table.
 
     Errors
     ------
     TwinError
-        More cells asked for than there are.
+        More cells asked for than there are, or more that tie for the first than were asked for.
 
     Examples
     --------
     >>> top_recall([9, 8, 1, 0], [9, 2, 5, 0], count=2)
     0.5
+    >>> top_recall([9, 8, 1, 0], [0, 0, 0, 0], count=2)
+    0.5
     """
-    a, b = _both(truth, released)
+    a, b = same_cells(truth, released)
     if isinstance(count, bool) or not isinstance(count, int | np.integer) or not 1 <= count <= a.size:
         raise TwinError(f"a count from 1 to {a.size} cells", found=repr(count), hint="count=100", where="count")
-    # among equals in the release, the order of the cells decides: it must not know the truth
-    picked = np.argsort(-b, kind="stable")[:count]
-    last = np.partition(a, a.size - count)[a.size - count]
-    return float(np.mean(a[picked] >= last))
+    down = np.sort(a)[::-1]
+    k = int(count)
+    if k < a.size and down[k - 1] == down[k]:
+        k = int((a > down[k]).sum())
+    if not k:
+        hint = "take a greater count, or a truth in which somebody stands out"
+        raise TwinError("some cells greater than the others", found="all tie", hint=hint, where="truth")
+    sure = a >= down[k - 1]
+    last = np.sort(b)[::-1][k - 1]
+    above, tied = b > last, b == last
+    chance = above + tied * (k - above.sum()) / tied.sum()
+    return float(chance[sure].mean())
