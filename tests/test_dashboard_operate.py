@@ -446,3 +446,225 @@ def test_alarms_of_nothing_are_none():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert alarms_of(None) == []
+
+
+# ---------------------------------------------------------------- the page
+
+WAIT = 60_000  # [ms] two cores that others use, too
+
+
+def shows(page, text):
+    page.get_by_text(text).first.wait_for(timeout=WAIT)
+    return page.get_by_text(text).first.inner_text()
+
+
+@pytest.fixture(scope="module")
+def live(dashboards, region, seen, tmp_path_factory):
+    """A server on a store into which readings come: its address, the store, and the journal."""
+    path = tmp_path_factory.mktemp("live") / "town.twin"
+    tk.save(region, path, message="before any reading")
+    with tk.store.journal(path) as journal:
+        journal.record(said(seen.isel(time=slice(0, 40))))
+        with dashboards(path, "--app", "operate") as address:
+            yield f"{address}/operate", path, journal
+
+
+def test_readings_appear_by_themselves_and_so_does_the_alarm_with_its_evidence(live, looking, seen):
+    address, _, journal = live
+    began = time.perf_counter()
+    page = looking(address)
+    shows(page, "No alarm: readings and estimate agree.")
+    print(f"opened in {time.perf_counter() - began:.1f} s")
+    assert "09:45 UTC (estimate)" in shows(page, "Map of 26 sites")
+    journal.record(said(seen.isel(time=slice(40, 112))))
+    sensor = str(seen["cell"].to_numpy()[4])
+    shows(page, f"sensor biased {sensor}, since 2026-03-02 1")
+    told = page.get_by_role("listitem").first.inner_text()
+    assert "still open" in told
+    assert "mean innovation +" in told
+    spoken = page.get_by_role("alert").filter(has_text=f"Alarm: sensor biased {sensor}")
+    assert spoken.count() == 1, "it is read out, too"
+    assert "2026-03-03 03:45 UTC (estimate)" in shows(page, "Map of 26 sites")
+    assert "1,344 / 0" in page.get_by_role("row", name="Readings / corrections").inner_text()
+
+    # the button under the alarm, with the keyboard
+    page.get_by_role("button", name=f"Show {sensor}").focus()
+    page.keyboard.press("Enter")
+    shows(page, f"Load of {sensor}: ")
+    assert page.get_by_label("Cell or sensor").input_value() == sensor
+    assert f"readings of {sensor} against the forecast" in shows(page, "against the forecast")
+
+
+def test_the_sliders_go_back_in_time_by_keyboard_and_the_fields_by_typing(live, looking, seen):
+    address, path, journal = live
+    if state.Watch(path).look() and len(tk.store.arrivals(path).time) < 112:
+        journal.record(said(seen.isel(time=slice(40, 112))))
+    page = looking(address)
+    shows(page, "now, with all that came")
+    slider = page.get_by_role("slider", name="Known at")
+    slider.focus()
+    page.keyboard.press("Home")
+    shows(page, "You see what was known on")
+    shows(page, "Nothing was known of these readings at")
+    page.keyboard.press("ArrowRight")
+    assert "2026-03-02 09:45 UTC (estimate)" in shows(page, "Map of 26 sites, north up, at 2026-03-02 09:45")
+    shows(page, "No alarm: readings and estimate agree.")
+    assert "UTC" in slider.get_attribute("aria-valuetext")
+
+    # what was believed then about the evening was a forecast; now it is an estimate
+    field = page.get_by_label("About, typed (UTC)")
+    field.fill("2026-03-02T18:00+00:00")
+    field.press("Enter")
+    shows(page, "2026-03-02 18:00 UTC, forecast")
+    then = shows(page, "Load of s")
+    back = page.get_by_role("button", name="Back to now")
+    page.get_by_role("slider", name="Known at").focus()
+    page.keyboard.press("End")
+    shows(page, "2026-03-02 18:00 UTC, estimate")
+    assert shows(page, "Load of s") != then
+    assert not back.is_visible()
+
+    # a moment that is none; one before the store
+    typed = page.get_by_label("Known at, typed (UTC)")
+    typed.fill("<b>yesterday</b>")
+    typed.press("Enter")
+    assert "<b>yesterday</b>" in shows(page, "expected a moment in UTC")
+    typed.fill("1999-01-01")
+    typed.press("Enter")
+    shows(page, "1999-01-01")
+    shows(page, "now, with all that came")
+
+    # earlier and later are buttons, too
+    page.get_by_role("button", name="Earlier").last.focus()
+    page.keyboard.press("Enter")
+    shows(page, "2026-03-02 17:45 UTC, estimate")
+    page.get_by_role("button", name="Newest").last.click()
+    shows(page, "2026-03-03 03:45 UTC, estimate")
+    page.get_by_label("Site").select_option(index=1)
+    page.get_by_label("Time shown").select_option(label="7 days")
+    shows(page, "Load of s")
+
+
+def test_a_correction_changes_the_answer_and_a_pause_holds_it(live, looking, seen):
+    address, path, journal = live
+    if len(tk.store.arrivals(path).time) < 112:
+        journal.record(said(seen.isel(time=slice(40, 112))))
+    page = looking(address)
+    sensor = str(seen["cell"].to_numpy()[1])
+    shows(page, "now, with all that came")
+    page.get_by_label("Cell or sensor").select_option(value=None, label=sensor)
+    before = shows(page, f"Load of {sensor}: ")
+    wrong = seen.isel(time=slice(108, 112), cell=slice(1, 2))
+    pause = page.get_by_role("button", name="Pause")
+    pause.click()
+    shows(page, "Paused: nothing new is shown.")
+    journal.record(said(wrong * 0 + 0.95))
+    time.sleep(3)
+    assert shows(page, f"Load of {sensor}: ") == before
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_text(before).wait_for(state="detached", timeout=WAIT)
+    after = shows(page, f"Load of {sensor}: ")
+    load = [float(t.partition(": ")[2].partition("%")[0]) for t in (before, after)]
+    assert load[1] > load[0] + 5
+    shows(page, "/ 4")
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme", "language"), [(1440, "light", "en"), (360, "dark", "en"), (360, "light", "fa")]
+)
+def test_the_page_fits_is_read_by_all_and_says_its_times(live, looking, axe, width, scheme, language):
+    address, _, _ = live
+    page = looking(address, width=width, scheme=scheme, locale=language)
+    words = {"en": "with all that came", "fa": "با هر آنچه رسیده"}
+    shows(page, words[language])
+    page.locator(".bk-Figure canvas").first.wait_for(timeout=WAIT)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert axe(page) == []
+    small = page.evaluate(
+        """() => { const found = []; const walk = (root) => { for (const e of root.querySelectorAll('*')) {
+        if (e.shadowRoot) walk(e.shadowRoot);
+        if ([...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()) && e.getClientRects().length
+            && !['STYLE', 'SCRIPT'].includes(e.tagName) && parseFloat(getComputedStyle(e).fontSize) < 12)
+          found.push(e.outerHTML.slice(0, 200)) } }; walk(document); return found }"""
+    )
+    assert small == []
+    if language == "fa":
+        assert page.get_by_text("بار ").first.evaluate("e => getComputedStyle(e).direction") == "rtl"
+
+
+HOSTILE = [
+    "<script>window.pwned=1</script>",
+    "<img src=x onerror=window.pwned=1>",
+    "a\u202eb",
+    "${window.pwned=1}",
+    "x" * 500,
+]
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    """A twin whose ids, places and readings mean harm."""
+    count = len(HOSTILE)
+    names = np.array(HOSTILE, dtype=object)
+    sites = xr.Dataset(
+        {"x": ("site", np.array([0.0, 900.0, np.nan, 1e12, 400.0])), "y": ("site", np.arange(count) * 300.0)},
+        {"site": names},
+    )  # fmt: skip
+    cells = xr.Dataset({"site": ("cell", names), "frequency": ("cell", np.full(count, 8e8))}, {"cell": names})
+    twin = tk.assemble({"sites": sites, "cells": cells}, title="<script>window.pwned=1</script>", crs="EPSG:32643")
+    path = tmp_path / "hostile.twin"
+    tk.save(twin, path, message="<script>window.pwned=1</script>\u202e")
+    rng = np.random.default_rng(1)
+    load = xr.DataArray(
+        np.clip(0.5 + 0.05 * rng.standard_normal((30, count)), 0, 1),
+        {"time": START + PERIOD * np.arange(30), "cell": HOSTILE}, ("time", "cell"), name="load",
+    )  # fmt: skip
+    load[10, 1], load[11, 2] = 1e300, -5.0
+    load[12:, 3] = np.nan
+    with tk.store.journal(path) as journal:
+        journal.record(said(load))
+        journal.reject([("t", b"{", "value '<script>window.pwned=1</script>' \u202e <b>bold</b>")])
+        journal.drain(all=True)
+    return path
+
+
+def test_hostile_names_and_values_are_text_and_a_store_that_vanishes_is_said(hostile, dashboards, looking, tmp_path):
+    with dashboards(hostile, "--app", "operate") as address:
+        page = looking(f"{address}/operate")
+        shows(page, "now, with all that came")
+        options = page.get_by_label("Cell or sensor").locator("option").all_inner_texts()
+        assert HOSTILE[0] in options
+        assert "a\\u202eb" in options
+        for option in options:
+            page.get_by_label("Cell or sensor").select_option(label=option)
+            shows(page, f"Load of {option}" if len(option) < 60 else "Load of xxx")
+        shows(page, "2 readings of load lie outside 0 to 100%")
+        for summary in page.get_by_text("The table behind this picture").all():
+            summary.click()
+        assert page.evaluate("window.pwned") is None
+        assert page.locator("table b, table img, table script").count() == 0
+
+        # messages that no widget sends
+        page.evaluate(
+            """() => { for (const root of Bokeh.documents[0].roots()) root.references().forEach(m => {
+            const put = (o, k, v) => { try { o[k] = v } catch (e) {} };
+            if (m.type.endsWith('ReactiveHTML')) for (const v of [1e9, -5, 3]) put(m.data, 'value', v);
+            if (m.type.endsWith('Select')) put(m, 'value', '<script>window.pwned=1</script>'); }) }"""
+        )
+        time.sleep(1)
+        page.said.clear()
+        page = looking(f"{address}/operate")
+        shows(page, "now, with all that came")
+
+        hostile.rename(tmp_path / "away")
+        shows(page, "The store is gone")
+        assert page.get_by_text("Load of ").count(), "what was shown stays"
+        (tmp_path / "away").rename(hostile)
+        shows(page, "The store is back")
+
+
+def test_a_store_without_readings_says_what_to_run(town_store, dashboards, looking):
+    with dashboards(town_store, "--app", "operate", "--language", "en") as address:
+        page = looking(f"{address}/operate")
+        assert "twinkit live town.twin --broker" in shows(page, "No reading has come into this store yet")
+        assert page.get_by_text("demo --live").count() == 1

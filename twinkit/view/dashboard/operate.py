@@ -18,7 +18,7 @@ import pandas as pd
 from twinkit.error import TwinError
 from twinkit.view._figure import number
 from twinkit.view.dashboard import need
-from twinkit.view.dashboard.operate_figures import Fan, Innovations, Map, moment, phrase, plain, share
+from twinkit.view.dashboard.operate_figures import Fan, Innovations, Map, counted, moment, phrase, plain, share
 from twinkit.view.dashboard.operate_parts import pulse, track
 from twinkit.view.dashboard.operate_state import WATCHED, WINDOW, Known, Watch, findings_of, stale, watching
 from twinkit.view.dashboard.page import page, picture, table
@@ -65,7 +65,6 @@ class _Operate:
         self.trouble = ""
         self.paused = self.setting = False
         self.told: set[tuple[str, str, str]] = set()
-        self.told_stale = False
         self.looked_for_faults = -FINDINGS
         self.findings_of: Any = None
         self._build()
@@ -161,7 +160,7 @@ class _Operate:
         return phrase(key, self.language, **parts)
 
     def _n(self, value: float) -> str:
-        return number(float(value), language=self.language)
+        return counted(value, self.language)
 
     def _when(self, at: np.datetime64, *, seconds: bool = False, local: bool = True) -> str:
         return moment(at, self.language, hours=self.known.hours if local else 0.0, seconds=seconds)
@@ -219,11 +218,9 @@ class _Operate:
     def _stale(self) -> None:
         passed = stale(self.watch.figures, np.datetime64("now", "ns"))
         due = float(words()["load"].period)
-        text = self._say("stale", count=self._span_of(passed), period=self._span_of(due)) if passed else ""
-        if text and not self.told_stale:
-            self.session.tell(text, kind="alert")
-        self.told_stale = bool(text)
-        self._coming(text)
+        # since when, not for how long: what is read out must not change with each look
+        since = self._when(self.watch.figures.received, local=False)
+        self._coming(self._say("stale", since=since, period=self._span_of(due)) if passed else "")
 
     def _span_of(self, seconds: float) -> str:
         for key, size in (("days_short", 86400), ("hours_short", 3600), ("minutes", 60)):
@@ -535,7 +532,7 @@ class _Operate:
             self.coming.object = made
         told = dict(rows)
         text = self._say("coming", **{k: told[k] for k in ("rate", "received", "tells_of", "pending", "rejected")})
-        note = f'<div class="tk-alert"><p>{html.escape(warning)}</p></div>' if warning else ""
+        note = f'<div class="tk-alert" role="alert"><p>{html.escape(warning)}</p></div>' if warning else ""
         made = f'{note}<p class="tk-small">{html.escape(text)}</p>' if f.new or warning else ""
         if made != self.short.object:
             self.short.object = made

@@ -20,7 +20,7 @@ from twinkit.vocabulary import label, words
 if TYPE_CHECKING:
     from twinkit.view.dashboard.operate_state import Known, Watch
 
-__all__ = ["FILE", "Fan", "Innovations", "Map", "moment", "phrase"]
+__all__ = ["FILE", "Fan", "Innovations", "Map", "counted", "moment", "phrase", "plain", "share"]
 
 FILE = "words_operate.csv"
 # Okabe and Ito's blue for what is believed, vermilion for what was read
@@ -65,6 +65,11 @@ def share(value: float, language: str) -> str:
     return number(float(value), language=language, share=True)
 
 
+def counted(value: float, language: str) -> str:
+    """A number of things, exact."""
+    return number(float(value), language=language, digits=15)
+
+
 def plain(name: object, most: int = 60) -> str:
     """A name that somebody gave, without marks that a screen obeys, and not endless."""
     text = escaped(str(name))
@@ -96,7 +101,7 @@ def _legend(made: Any, items: list[tuple[str, list[Any]]], columns: int) -> None
     legend = Legend(
         items=[LegendItem(label=text, renderers=renderers) for text, renderers in items],
         orientation="vertical", ncols=columns, label_text_font_size=SMALL, label_text_color=INK, label_height=16,
-        glyph_height=16, glyph_width=18, label_standoff=4, border_line_color=None, spacing=2, padding=2, margin=2,
+        glyph_height=16, glyph_width=18, label_standoff=4, border_line_color=None, spacing=8, padding=2, margin=2,
     )  # fmt: skip
     made.add_layout(legend, "below")
 
@@ -203,14 +208,14 @@ class Map:
                 phrase("alarms", language): table["alarms"].to_numpy(),
             }
         ).sort_values(phrase("load", language), ascending=False, kind="stable", ignore_index=True)
-        parts = {"count": number(len(names), language=language), "when": moment(about, language, hours=known.hours)}
+        parts = {"count": counted(len(names), language), "when": moment(about, language, hours=known.hours)}
         if not np.isfinite(load).any():
             return phrase("alt_map_none", language, **parts), behind
         best = int(np.nanargmax(load))
         return phrase(
             "alt_map", language, **parts, kind=kind_of(known, about, language),
-            heard=number(int(np.isfinite(load).sum()), language=language), site=plain(names[best]),
-            load=share(load[best], language), alarms=number(len(ring), language=language),
+            heard=counted(int(np.isfinite(load).sum()), language), site=plain(names[best]),
+            load=share(load[best], language), alarms=counted(len(ring), language),
         ), behind  # fmt: skip
 
     def _frame(self, x: np.ndarray, y: np.ndarray) -> None:
@@ -354,7 +359,7 @@ class Fan:
     ) -> str:  # fmt: skip
         language = self.language
         good = values.isel(time=np.flatnonzero(np.isfinite(values.to_numpy())))
-        count = number(good.sizes["time"], language=language)
+        count = counted(good.sizes["time"], language)
         newest = good["time"].to_numpy()[-1] if good.sizes["time"] else np.datetime64("NaT")
         until = moment(newest, language)
         if variable != "load" or not held.sizes["time"]:
@@ -438,7 +443,7 @@ class Innovations:
         mean = float(ratio.mean()) if len(ratio) else float("nan")
         beyond = float((np.abs(ratio) > 2).mean()) if len(ratio) else 0.0
         return phrase(
-            "alt_innovations", language, count=number(len(ratio), language=language), cell=plain(sensor),
+            "alt_innovations", language, count=counted(len(ratio), language), cell=plain(sensor),
             mean=("+" if mean > 0 else "") + number(mean, language=language, digits=2), outside=share(beyond, language),
         ), behind  # fmt: skip
 

@@ -82,9 +82,9 @@ def _parts() -> tuple[Any, Any]:
 
 def track(label: str) -> Any:
     """A slider over moments: ``value`` from 0 to ``end``, and ``text`` for what it means."""
-    return _parts()[0](label=label, sizing_mode="stretch_width")
+    return _parts()[0](label=label, sizing_mode="stretch_width", margin=(5, 10, 0, 10))
 
 
 def pulse(silent: str) -> Any:
     """The line that says when the store was last looked at; `silent` is what it says when the server is not heard."""
-    return _parts()[1](silent=silent, sizing_mode="stretch_width")
+    return _parts()[1](silent=silent, sizing_mode="stretch_width", margin=(5, 10))
