@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from twinkit.error import TwinError
-from twinkit.view._figure import Figure, canvas, checked_language, drawn, number, said
+from twinkit.error import TwinError, escaped
+from twinkit.view._figure import Figure, canvas, checked_language, drawn, number, said, written
 from twinkit.view._furnish import COVERED, GREY, NEW, Ground, furnish, ground_of, legend, titled
 from twinkit.view._map_table import of_classes, of_numbers, of_truths, served_at
 from twinkit.view._raster import Raster, thinned
@@ -262,7 +262,7 @@ def _what(layer: xr.DataArray, language: str) -> str:
     if name in words():
         # of classes the legend tells the rest
         return label(name, language=language).partition(":")[0]
-    meaning, unit = str(layer.attrs.get("long_name") or name), str(layer.attrs.get("units", "1"))
+    meaning, unit = escaped(layer.attrs.get("long_name") or name), escaped(layer.attrs.get("units", "1"))
     return meaning if unit == "1" else f"{meaning} [{unit}]"
 
 
@@ -357,7 +357,7 @@ def _draw_numbers(
     )
     extend = "neither" if str(layer.name) == "people" else "both" if threshold is None else "max"
     bar = made.colorbar(picture, ax=axes, shrink=0.82, pad=0.02, extend=extend, aspect=28)
-    bar.set_label(what)
+    bar.set_label(written(what))
     bar.ax.yaxis.set_major_formatter(lambda v, _: number(v, language=language))
     bar.ax.yaxis.set_minor_formatter(lambda *_: "")
     about = (str(layer.name or ""), what, unit)
@@ -389,14 +389,14 @@ def _draw_classes(
     )
     meanings = str(layer.attrs.get("flag_meanings", "")).split()
     values = [int(v) for v in np.atleast_1d(layer.attrs.get("flag_values", range(len(meanings))))]
-    flags = {v: m.replace("_", " ") for v, m in zip(values, meanings, strict=False)}
+    flags = {v: escaped(m.replace("_", " ")) for v, m in zip(values, meanings, strict=False)}
     names, alt = [], []
     for c in there:
         own = layer.name == "clutter" and 0 <= c <= 5
         names.append(said(f"clutter_{c}", language=language) if own else flags.get(c, str(c)))
         share = number(float((raster.values == c).mean()), language=language, share=True)
         alt.append(said("class", language=language, name=names[-1], share=share))
-    patches = [Patch(color=k, label=n) for k, n in zip(colours, names, strict=True)]
+    patches = [Patch(color=k, label=written(n)) for k, n in zip(colours, names, strict=True)]
     made.legend(handles=patches, loc="outside lower center", ncols=min(len(patches), 4), frameon=False)
     return alt, of_classes(raster, there, names, *around, language)
 

@@ -182,23 +182,29 @@ class Pyramid:
         rows, columns = (n // factor for n in data.shape)
         return _halved(data) if factor == 2 else _mean(data.reshape(rows, factor, columns, factor), axis=(1, 3))
 
+    def _square(self, factor: int) -> list[int]:
+        """Rows and columns of a square of a level: the blocks of the lazy array, where those are of a fair size."""
+        blocks = [sizes[0] for sizes in self._data.chunks]
+        return [b // factor if b % factor == 0 and 64 <= b // factor <= 4 * SQUARE else SQUARE for b in blocks]
+
     def _read(self, factor: int, rows: tuple[int, int], columns: tuple[int, int]) -> np.ndarray:
         """A part of a level that is not kept, from squares; those that are missing are read in one computation."""
         import dask
 
         if rows[0] >= rows[1] or columns[0] >= columns[1]:
             return np.empty((max(0, rows[1] - rows[0]), max(0, columns[1] - columns[0])), np.float32)
+        high, wide = self._square(factor)
         wanted = [
             (factor, r, c)
-            for r in range(rows[0] // SQUARE, (rows[1] - 1) // SQUARE + 1)
-            for c in range(columns[0] // SQUARE, (columns[1] - 1) // SQUARE + 1)
+            for r in range(rows[0] // high, (rows[1] - 1) // high + 1)
+            for c in range(columns[0] // wide, (columns[1] - 1) // wide + 1)
         ]
         with self._lock:
             found = {key: self._squares[key] for key in wanted if key in self._squares}
         missing = [key for key in wanted if key not in found]
-        edge = SQUARE * factor
+        tall, broad = high * factor, wide * factor
         parts = [
-            self._thinned(self._data[r * edge : (r + 1) * edge, c * edge : (c + 1) * edge], factor)
+            self._thinned(self._data[r * tall : (r + 1) * tall, c * broad : (c + 1) * broad], factor)
             for _, r, c in missing
         ]
         read = [np.asarray(p) for p in dask.compute(*parts)]
@@ -211,7 +217,7 @@ class Pyramid:
                 self._squares.popitem(last=False)
         out = np.empty((rows[1] - rows[0], columns[1] - columns[0]), found[wanted[0]].dtype)
         for (_, r, c), square in found.items():
-            top, left = r * SQUARE - rows[0], c * SQUARE - columns[0]
+            top, left = r * high - rows[0], c * wide - columns[0]
             here = out[max(0, top) : top + square.shape[0], max(0, left) : left + square.shape[1]]
             here[:] = square[max(0, -top) :, max(0, -left) :][: here.shape[0], : here.shape[1]]
         return out

@@ -281,9 +281,11 @@ class PannedMap:
             "farther": lambda: self.move(closer=0.5),
             "whole_map": lambda: self.look(self.whole),
         }
+        # Panel 1.9 calls it a label, those before it a name
+        word = "label" if "label" in pn.widgets.Button.param else "name"
         buttons = []
         for key, act in acts.items():
-            button = pn.widgets.Button(name=said(key, language=self.language), button_type="default")
+            button = pn.widgets.Button(**{word: said(key, language=self.language)})
             button.on_click(functools.partial(_acted, act))
             buttons.append(button)
         figure = self.figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -136,12 +137,9 @@ def lightness(colours: Iterable[str]) -> np.ndarray:
 def _linear(colours: Iterable[str]) -> np.ndarray:
     rows = []
     for colour in colours:
-        try:
-            if len(colour) != 7 or colour[0] != "#":
-                raise ValueError
-            rows.append([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
-        except (TypeError, ValueError):
-            raise TwinError("colours as '#RRGGBB'", found=repr(colour), hint="'#0072B2'", where="colours") from None
+        if not isinstance(colour, str) or not re.fullmatch("#[0-9A-Fa-f]{6}", colour):
+            raise TwinError("colours as '#RRGGBB'", found=repr(colour), hint="'#0072B2'", where="colours")
+        rows.append([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
     values = np.array(rows).reshape(-1, 3)
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
