@@ -10,6 +10,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -49,16 +50,14 @@ def twin():
 
 
 @pytest.fixture(scope="session")
-def postgres(program, tmp_path_factory):
+def postgres(program):
     """A PostgreSQL of our own, on a socket in a folder of its own."""
     initdb, server = program("initdb"), program("postgres")
-    folder = tmp_path_factory.mktemp("postgres")
+    # not below pytest's folder, which each run closes to others anew: the server runs as somebody else
+    folder = Path(tempfile.mkdtemp(prefix="twinkit-postgres-"))
     owner = []
     if os.geteuid() == 0:  # it refuses to run as root
         shutil.chown(folder, "postgres", "postgres")
-        for above in folder.parents:
-            if above.owner() == "root" and not above.stat().st_mode & 0o001:
-                above.chmod(above.stat().st_mode | 0o011)
         owner = ["runuser", "-u", "postgres", "--"]
     data = folder / "data"
     said = {"check": True, "capture_output": True, "cwd": folder}
@@ -81,6 +80,7 @@ def postgres(program, tmp_path_factory):
         pid = int((data / "postmaster.pid").read_text().splitlines()[0])
         os.kill(pid, signal.SIGINT)
         run.wait(timeout=20)
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -432,6 +432,21 @@ def altered(path, query, *values):
         file.commit()
 
 
+def test_a_seal_half_written_by_a_killed_ingester_is_no_fault_and_goes(path):
+    with tk.store.journal(path) as into:
+        into.record(batch(0))
+    draft = path / "twinkit/journal/.telemetry.json.4711.tmp"
+    draft.write_bytes(b'{"op')
+    assert tk.verify(path)
+    stranger = draft.with_name(".telemetry.4711.tmp")
+    stranger.write_bytes(b"")
+    assert not tk.verify(path)
+    stranger.unlink()
+    with tk.store.journal(path) as into:
+        into.record(batch(1))
+    assert not draft.exists()
+
+
 def test_an_altered_journal_is_one_clear_error_wherever_it_is_read(path):
     with tk.store.journal(path) as journal:
         journal.record(one("c0", 0, 0.5))

@@ -137,11 +137,11 @@ def fit(stations: xr.Dataset, *, offset: int, readings: int = 24, seed: int) -> 
 
     Examples
     --------
-    >>> made = generated_stations(sites=40, days=3, seed=1)
+    >>> made = generated_stations(sites=20, days=2, seed=1)
     >>> model = fit(made, offset=1, seed=1)
     >>> said = expected_energy(made, model=model)
     >>> dict(said.sizes)
-    {'quantile': 3, 'time': 72, 'site': 40}
+    {'quantile': 3, 'time': 48, 'site': 20}
 
     References
     ----------
@@ -197,7 +197,7 @@ def expected_energy(stations: xr.Dataset, *, model: PowerModel) -> xr.DataArray:
 
     Examples
     --------
-    >>> made = generated_stations(sites=40, days=3, seed=1)
+    >>> made = generated_stations(sites=20, days=2, seed=1)
     >>> said = expected_energy(made, model=fit(made, offset=1, seed=1))
     >>> bool((said.sel(quantile=0.05) < said.sel(quantile=0.95)).where(said[0].notnull(), True).all())
     True

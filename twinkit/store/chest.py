@@ -162,6 +162,8 @@ class Chest:
             )
         try:
             fresh = not self.file.exists()
+            for draft in self.folder.glob(f".{self.seal.name}.*.tmp"):
+                draft.unlink(missing_ok=True)  # of an ingester that was killed while it sealed
             if not fresh or mark is None:
                 self._sealed(opened=True)
             self._connection = c = sqlite3.connect(self.file, timeout=30, check_same_thread=False, isolation_level=None)
@@ -454,7 +456,10 @@ def names(root: pathlib.Path) -> list[str]:
 def files(root: pathlib.Path) -> set[str]:
     """Every file that a journal of the store may have, as a path below the root."""
     tails = (".sqlite", ".sqlite-wal", ".sqlite-shm", ".json", ".lock")
-    return {f"{FOLDER}/{node}{tail}" for node in record.journals(root) for tail in tails}
+    nodes = record.journals(root)
+    # a seal that a killed ingester left half written stands until the next one comes
+    drafts = {p.name for node in nodes for p in (root / FOLDER).glob(f".{node}.json.*.tmp")}
+    return {f"{FOLDER}/{node}{tail}" for node in nodes for tail in tails} | {f"{FOLDER}/{name}" for name in drafts}
 
 
 def faults(root: pathlib.Path, marks: dict[str, dict[str, Any]]) -> list[str]:
