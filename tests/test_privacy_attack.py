@@ -135,7 +135,7 @@ def test_an_honest_release_stands_many_targets(epsilon):
     if epsilon >= 1:
         # and the audit nearly reaches the claim, so that a little more than was bounded is found
         assert found.epsilon > 0.75 * epsilon
-        assert audited(epsilon, 5 if epsilon == 1 else 12).epsilon > epsilon
+        assert audited(epsilon, 5 if epsilon == 1 else 8).epsilon > epsilon
 
 
 def test_records_are_bounded_before_many_targets():
