@@ -46,6 +46,7 @@ FIRST_BATTERY = 24.0
 """[h] that plan B begins with, so that the page opens on a comparison."""
 REACHED = 1_000
 """Draws at most for the warning's reach."""
+WIDE: dict[str, Any] = {"sizing_mode": "stretch_width"}
 SHEET = """
 .wi-headline { font-size: 21px; font-weight: 650; line-height: 1.3; margin: 2px 0 8px; }
 .wi-quiet { font-size: 14px; color: var(--tk-soft); }
@@ -126,7 +127,7 @@ class _Page:
         self._controls(twin)
         self._pictures()
         title = session.say("withstand")
-        self.whole = page(session, title, controls=self.controls, pictures=self.pictures)
+        self.whole = page(session, title, controls=self.controls, pictures=self.pictures, notices=self.notices)
         if self.served:
             self.pn.state.onload(self.compare)
             self.pn.state.on_session_destroyed(lambda _context: self.stop.set())
@@ -144,50 +145,45 @@ class _Page:
         self.second = _PlanForm(self, branches, {"at": ", ".join(self.begin), "battery": FIRST_BATTERY})
         self.look = {k: _widget(f, self.language) for k, f in LOOK.items()}
         steps = {number(n, language=self.language): n for n in answers.STEPS}
-        self.draws = widgets.Select(label=say("f_draws", self.language), options=steps, value=answers.STEPS[1])
-        self.generated = widgets.Checkbox(label=say("f_generated", self.language), value=True)
+        self.draws = widgets.Select(label=say("f_draws", self.language), options=steps, value=answers.STEPS[1], **WIDE)
+        # not a lone checkbox: its label would not belong to it
+        self.grid = widgets.CheckBoxGroup(options={say("f_generated", self.language): "generated"}, value=["generated"])
         self.button = widgets.Button(label=say("compare", self.language), color="primary")
         self.halt = widgets.Button(label=say("stop", self.language), disabled=True)
         self.take = widgets.Button(label=say("take", self.language), disabled=True)
         self.button.on_click(lambda _event: self.compare())
         self.halt.on_click(lambda _event: self.stop.set())
         self.take.on_click(lambda _event: self._take())
-        self.generated.param.watch(lambda _event: self._grid(), "value")
+        self.grid.param.watch(lambda _event: self._grid(), "value")
         self.controls = [
-            self._head("hazard"),
-            self.hazard.view,
-            self.also.view,
-            self._head("plan_a"),
-            *self.first.widgets.values(),
-            self._head("plan_b"),
-            *self.second.widgets.values(),
-            self.take,
-            self._head("look"),
-            *self.look.values(),
-            self.generated,
-            self.draws,
+            self._fold("hazard", [self.hazard.view, self.also.view]),
+            self._fold("plan_a", list(self.first.widgets.values()), shut=True),
+            self._fold("plan_b", [*self.second.widgets.values(), self.take]),
+            self._fold("look", [*self.look.values(), self.grid, self.draws], shut=True),
             self.button,
             self.halt,
             *self._saving(),
         ]
         watched = [*self.first.widgets.values(), *self.second.widgets.values(), *self.look.values(), self.draws]
-        for widget in [*watched, self.generated]:
+        for widget in [*watched, self.grid]:
             widget.param.watch(self.changed, "value")
 
     def _saving(self) -> list[Any]:
         widgets, language = self.pn.widgets, self.language
         if self.session.store is None:
             return []
-        self.which = widgets.Select(label=say("which", language), options={"A": "A", "B": "B"}, value="B")
-        self.name = widgets.TextInput(label=say("name", language), placeholder="what-if.plan-b")
-        self.message = widgets.TextInput(label=say("message", language))
+        self.which = widgets.Select(label=say("which", language), options={"A": "A", "B": "B"}, value="B", **WIDE)
+        self.name = widgets.TextInput(label=say("name", language), placeholder="what-if.plan-b", **WIDE)
+        self.message = widgets.TextInput(label=say("message", language), **WIDE)
         self.keep = widgets.Button(label=say("save", language), disabled=not self.session.may("planner"))
         self.keep.on_click(lambda _event: self._save())
         quiet = [] if self.session.may("planner") else [self._quiet(say("planner_only", language))]
-        return [self._head("saving"), self.which, self.name, self.message, self.keep, *quiet]
+        return [self._fold("saving", [self.which, self.name, self.message, self.keep, *quiet], shut=True)]
 
-    def _head(self, key: str) -> Any:
-        return self.pn.pane.HTML(f"<h2>{html.escape(say(key, self.language))}</h2>", sizing_mode="stretch_width")
+    def _fold(self, key: str, parts: list[Any], *, shut: bool = False) -> Any:
+        """A group of fields that opens and shuts by its heading."""
+        head = self.pn.pane.HTML(f"<h2>{html.escape(say(key, self.language))}</h2>")
+        return self.pn.Card(*parts, header=head, collapsed=shut, **WIDE)
 
     def _quiet(self, text: str) -> Any:
         made = f'<p class="tk-small">{html.escape(text)}</p>' if text else ""
@@ -203,14 +199,17 @@ class _Page:
             n: picture(say(f"pic_{n}", self.language), language=self.language, name=f"withstand-{n}") for n in names
         }
         card = self.pn.Column(self.told, self.progress, css_classes=["tk-card"], sizing_mode="stretch_width")
-        self.pictures = [card, *self.shown.values(), self.about]
+        self.notices = [card]
+        self.pictures = [*self.shown.values(), self.about]
 
     def _told(self, lines: list[str], *, stale: bool = False) -> str:
         """The headline and what belongs to it, escaped; a screen reader says it when it changes."""
         first, *rest = [html.escape(line) for line in lines]
         more = "".join(f"<p>{line}</p>" for line in rest)
         old = f'<p class="wi-quiet">{html.escape(say("stale", self.language))}</p>' if stale else ""
-        return f'<div role="status">{old}<p class="wi-headline">{first}</p>{more}</div>'
+        about = html.escape(say("answer", self.language))
+        made = f'<div role="status">{old}<p class="wi-headline">{first}</p>{more}</div>'
+        return f'<section aria-label="{about}">{made}</section>'
 
     def changed(self, *_events: Any) -> None:
         """A choice is another than the answers on the page are for."""
@@ -221,7 +220,7 @@ class _Page:
         """The grid was taken away or given: what can be asked is another."""
 
         def renew() -> None:
-            spacing = self._number("spacing") if self.generated.value else 0.0
+            spacing = self._number("spacing") if self.grid.value else 0.0
             twin = answers.gridded(self.state.twin("main"), spacing)
             self.hazard.renew(twin)
             self.also.renew(twin)
@@ -250,7 +249,7 @@ class _Page:
 
     def _question(self) -> _Asked:
         first, second = self.first.plan(), self.second.plan()
-        spacing = self._number("spacing") if self.generated.value else 0.0
+        spacing = self._number("spacing") if self.grid.value else 0.0
         self._branches()
         twin = answers.gridded(self.state.twin(first.branch), spacing)
         for other in {second.branch} - {first.branch}:
@@ -260,7 +259,7 @@ class _Page:
             raise TwinError("a hazard", found="none", hint="choose one", where="hazard")
         values = {k: _read(w, LOOK[k]) for k, w in self.look.items()}
         also = self.also.chosen(twin)
-        question, hours = answers.question(hazard, values, also=also, generated=bool(self.generated.value))
+        question, hours = answers.question(hazard, values, also=also, generated=bool(self.grid.value))
         return _Asked(question, hours, first, second, int(self.draws.value))
 
     def _branches(self) -> None:
@@ -433,7 +432,7 @@ class _HazardForm:
     def __init__(self, page: _Page, twin: Any, key: str, *, optional: bool = False) -> None:
         self.page, self.language, self.optional = page, page.language, optional
         pn = page.pn
-        self.kind = pn.widgets.Select(label=say(key, self.language))
+        self.kind = pn.widgets.Select(label=say(key, self.language), **WIDE)
         self.reason = pn.pane.HTML("", sizing_mode="stretch_width")
         self.fields = pn.Column(sizing_mode="stretch_width")
         self.view = pn.Column(self.kind, self.reason, self.fields, sizing_mode="stretch_width")
@@ -482,15 +481,19 @@ class _HazardForm:
         wind = self.widgets["wind"]
         options = {say(f"c_{name}", self.language): name for name in ("", *CATEGORIES)}
         made = self.page.pn.widgets.Select(
-            label=say("category", self.language), options=options, value=category(wind.value)
+            label=say("category", self.language), options=options, value=category(self.known[0].default), **WIDE
         )
 
-        def chosen_class(event: Any) -> None:
-            if event.new and category(wind.value or 0.0) != event.new:
-                wind.value = round(CATEGORIES[event.new][1], 1)
+        def typed_wind() -> float:
+            found = _read(wind, self.known[0])
+            return found if isinstance(found, float) and found == found else 0.0
 
-        def typed(event: Any) -> None:
-            made.value = category(event.new) if isinstance(event.new, int | float) and event.new == event.new else ""
+        def chosen_class(event: Any) -> None:
+            if event.new and category(typed_wind()) != event.new:
+                wind.value = _written(round(CATEGORIES[event.new][1], 1), self.known[0])
+
+        def typed(_event: Any) -> None:
+            made.value = category(typed_wind())
 
         made.param.watch(chosen_class, "value")
         wind.param.watch(typed, "value")
@@ -515,11 +518,15 @@ class _PlanForm:
         numbers = {k: _widget(f, language, begins.get(k)) for k, f in self.known.items()}
         hours = number(DIESEL, language=language)
         self.widgets = {
-            "branch": widgets.Select(label=say("f_branch", language), options=branches, value=branches[branch]),
-            "at": widgets.TextInput(label=say("f_at", language), value=begins.get("at", ""), max_length=5000),
+            "branch": widgets.Select(label=say("f_branch", language), options=branches, value=branches[branch], **WIDE),
+            "at": widgets.TextInput(label=say("f_at", language), value=begins.get("at", ""), max_length=5000, **WIDE),
             "battery": numbers.pop("battery"),
-            "diesel": widgets.Checkbox(label=say("f_diesel", language, hours=hours)),
-            "second_fibre": widgets.Checkbox(label=say("f_second_fibre", language)),
+            "equipment": widgets.CheckBoxGroup(
+                options={
+                    say("f_diesel", language, hours=hours): "diesel",
+                    say("f_second_fibre", language): "second_fibre",
+                }
+            ),
             **numbers,
         }
         self.widgets["branch"].param.watch(lambda _event: self._remembered(), "value")
@@ -529,41 +536,52 @@ class _PlanForm:
 
         def fill() -> None:
             for key, value in remembered(self.page.state.twin(self.widgets["branch"].value)).items():
-                self.widgets[key].value = value
+                field = self.known[key]
+                self.widgets[key].value = _written(value, field) if field.kind == "number" else value
 
         self.page.session.act("viewer", fill)
 
     def plan(self) -> Plan:
         """The plan as the fields say it, checked."""
-        values = {k: _read(w, self.known[k]) if k in self.known else w.value for k, w in self.widgets.items()}
-        return plan(values)
+        values = {k: _read(self.widgets[k], f) for k, f in self.known.items()}
+        values |= {k: self.widgets[k].value for k in ("branch", "at")}
+        return plan(values | dict.fromkeys(self.widgets["equipment"].value, True))
 
 
 def _widget(field: Field, language: str, value: Any = None) -> Any:
-    """The widget of a field; it takes anything, so that what is wrong is said and not silently changed."""
+    """The widget of a field; it takes any text, so that what is wrong is said and not silently changed."""
     pn = need()
     label = say(f"f_{field.key}", language)
     start = field.default if value is None else value
-    wide: dict[str, Any] = {"sizing_mode": "stretch_width"}
     if field.kind == "options":
         try:
             options = {say(f"o_{o}", language): o for o in field.options}
         except KeyError:  # makes of sites, in the twin's own words
             options = {escaped(o): o for o in field.options}
-        return pn.widgets.Select(label=label, options=options, value=start, **wide)
+        return pn.widgets.Select(label=label, options=options, value=start, **WIDE)
     if field.kind == "text":
         if "\n" in field.default:
-            return pn.widgets.TextAreaInput(label=label, value=start, rows=5, max_length=20_000, **wide)
-        return pn.widgets.TextInput(label=label, value=start, max_length=5_000, **wide)
-    name = f"{label} [{field.unit}]" if field.unit else label
-    made = pn.widgets.IntInput if field.whole else pn.widgets.FloatInput
-    shown = start / field.scale
-    return made(label=name, value=int(shown) if field.whole else round(float(shown), 3), **wide)
+            return pn.widgets.TextAreaInput(label=label, value=start, rows=5, max_length=20_000, **WIDE)
+        return pn.widgets.TextInput(label=label, value=start, max_length=5_000, **WIDE)
+    named = f"{label} [{field.unit}]" if field.unit else label
+    return pn.widgets.TextInput(label=named, value=_written(start, field), max_length=40, **WIDE)
+
+
+def _written(value: float, field: Field) -> str:
+    """A value in SI as it stands in its widget."""
+    shown = round(float(value) / field.scale, 4)
+    return f"{shown:.0f}" if shown == int(shown) else str(shown)
 
 
 def _read(widget: Any, field: Field) -> Any:
-    """What a widget holds, in SI."""
+    """What a widget holds, in SI; text that is no number stays what it is."""
     value = widget.value
-    if field.kind == "number" and isinstance(value, int | float):
-        return value * field.scale if field.scale != 1.0 else value
-    return value
+    if field.kind != "number":
+        return value
+    text = str(value).strip()
+    if "," in text and "." not in text:  # as it is written in French
+        text = text.replace(",", ".")
+    try:
+        return float(text) * field.scale if field.scale != 1.0 else float(text)
+    except ValueError:
+        return value

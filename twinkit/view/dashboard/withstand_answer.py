@@ -168,6 +168,11 @@ class Scene:
         """[h] to look, from the first hour of the hazard on."""
         return float(round(max(self.before, 0.0) + 24 * self.question.days))
 
+    @property
+    def bytes(self) -> int:
+        """[byte] that the hazards hold: the twin's arrays are shared."""
+        return int(sum(h.nbytes for h in self.hazards) + self.catchment.nbytes)
+
     def hit(self, draws: int) -> xr.Dataset:
         """What falls when; lazy."""
         first, *more = self.hazards

@@ -106,11 +106,13 @@ class Field:
         asked = f"a {'whole ' if self.whole else ''}number from {low:g} to {high:g}{unit}"
         try:
             number = math.nan if value is None or isinstance(value, bool) else float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = math.nan
         if not self.low <= number <= self.high or (self.whole and number != int(number)):
-            empty = value is None or value == "" or number != number
-            found = "nothing that is a number" if empty else f"{number / self.scale:g}{unit}"
+            empty = value is None or (isinstance(value, str) and not value.strip())
+            found = (
+                "nothing" if empty else repr(str(value)[:40]) if number != number else f"{number / self.scale:g}{unit}"
+            )
             raise TwinError(asked, found=found, hint=f"{self.default / self.scale:g}, for example", where=self.key)
         return int(number) if self.whole else number
 

@@ -271,7 +271,7 @@ def _canvas(left: float, right: float, low: float, high: float) -> Any:
     )  # fmt: skip
     made.axis.visible = False
     made.grid.visible = False
-    frame = made.quad(left=left, right=right, bottom=low, top=high, fill_color="#E9ECEF", line_color="#7a848e")
+    frame = made.quad(left=left, right=right, bottom=low, top=high, fill_color="#F4F5F6", line_color="#7a848e")
     frame.level = "image"
     made.x_range.renderers = made.y_range.renderers = [frame]
     return made

@@ -111,8 +111,7 @@ def people_curves(
         before = answer.people_before
     made.y_range.start = 0
     made.x_range.start, made.x_range.end = float(span[0]), float(span[-1])
-    _marked(made, hours)
-    legend_below(made, legend)
+    legend_below(made, [*legend, *_marked(made, hours, language)])
     alt = say(
         "alt_curve", language, days=number(math.ceil(float(span[-1])), language=language),
         before=number(round(before), language=language), **told,
@@ -146,9 +145,9 @@ def difference_band(gap: xr.Dataset, moment: np.datetime64, *, hours: float, lan
     line = made.line(days, parts["expected"], color=DEEP, line_width=2.5)
     made.line([days[0], days[-1]], [0, 0], color="black", line_width=1)
     made.x_range.start, made.x_range.end = float(days[0]), float(days[-1])
-    _marked(made, hours)
     names = (("l_mean", line), ("l_sure", sure), ("l_single", wide))
-    legend_below(made, [(say(k, language), [r]) for k, r in names])
+    marks = _marked(made, hours, language)
+    legend_below(made, [*((say(k, language), [r]) for k, r in names), *marks])
     top = int(np.argmax(np.abs(parts["expected"])))
     told = {
         "day": number(round(float(days[top]), 1), language=language),
@@ -313,7 +312,7 @@ def _axes(across: str, up: str, language: str, *, rows: list[str] | None = None,
         min_border_right=14, **given,
     )  # fmt: skip
     made.xaxis.formatter = digits(language)
-    made.xaxis.ticker.desired_num_ticks = 5
+    made.xaxis.ticker.desired_num_ticks = 5 if rows is None else 2
     if rows is None:
         made.yaxis.formatter = digits(language)
     for axis in made.axis:
@@ -332,12 +331,17 @@ def _blank() -> Any:
     return made
 
 
-def _marked(made: Any, hours: float) -> None:
-    """Landfall and the hour that was asked for."""
+def _marked(made: Any, hours: float, language: str) -> list[tuple[str, list[Any]]]:
+    """Landfall and the hour that was asked for, and their rows of the legend."""
     from bokeh.models.annotations import Span
 
-    for at, dash, colour in ((0.0, "solid", GREY), (hours / 24, "dotted", "black")):
+    rows = []
+    for at, dash, colour, key in ((0.0, "solid", GREY, "l_landfall"), (hours / 24, "dotted", "black", "l_asked")):
         made.add_layout(Span(location=at, dimension="height", line_color=colour, line_width=2, line_dash=dash))
+        rows.append(
+            (say(key, language), [made.line([np.nan] * 2, [np.nan] * 2, color=colour, line_width=2, line_dash=dash)])
+        )
+    return rows
 
 
 def legend_below(made: Any, items: list[tuple[str, list[Any]]]) -> None:
@@ -351,13 +355,12 @@ def legend_below(made: Any, items: list[tuple[str, list[Any]]]) -> None:
 
 
 def digits(language: str) -> Any:
-    """Numbers of the axes in the language's own writing."""
+    """Numbers of the axes in the language's own writing; millions as such, or they would run into each other."""
     from bokeh.models import CustomJSTickFormatter
 
     place = {"fr": "fr", "fa": "fa"}.get(language, "en")
-    return CustomJSTickFormatter(
-        code=f"return new Intl.NumberFormat('{place}', {{maximumFractionDigits: 3}}).format(tick)"
-    )
+    how = "{maximumFractionDigits: 3, notation: Math.abs(tick) >= 1e6 ? 'compact' : 'standard'}"
+    return CustomJSTickFormatter(code=f"return new Intl.NumberFormat('{place}', {how}).format(tick)")
 
 
 def _titled(site: str, names: dict[str, str]) -> str:
