@@ -183,6 +183,7 @@ def _live_demo(region: str, **choices: Any) -> None:
         f"The numbers  {done.results}",
         "",
         "Type next:",
+        f"  {called()} dashboard {_quoted(done.store)} --app operate",
         f"  {called()} live {_quoted(done.store)} --rejected",
         f"  {called()} history {_quoted(done.store)} --verify",
         f"  {called()} crate {_quoted(done.store)} {_quoted(done.store.with_suffix('.zip'))}",
