@@ -297,6 +297,16 @@ def test_hours_of_work_scatter_about_the_median_as_said():
     assert abs(np.log(work).std() - spread) < 0.02
 
 
+def test_a_feeder_carries_as_many_people_however_long_their_batteries_last():
+    row = {"sites": 3, "people": [0.0, 5.0, 90.0], "feeders": ["f0", "f1", "f2"]}
+    found = []
+    for hours in ([0.0, 0.0, 0.0], [1e6, 24.0, 6.0]):
+        twin = network([(0, 1), (0, 2)], **row, autonomy=[1e6, *hours[1:]])
+        people = r.depending(twin, catchment=r.catchment(twin, reach=1.0, most=1))
+        found.append(people.sel(asset=["feeders/f0", "feeders/f1", "feeders/f2"]).values.tolist())
+    assert found == [[0.0, 5.0, 90.0]] * 2
+
+
 def test_most_people_first_serves_more_than_the_reverse():
     twin = network([(0, i) for i in range(1, 8)], sites=8, people=[0, 1, 2, 4, 8, 16, 32, 64])
     hit = r.strike(twin, hazard(twin, [0.0] + [0.7] * 7 + [0.0] * 7), draws=400, seed=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 __all__ = ["catchment", "depending", "interval", "most_people", "served"]
+
+LONGEST = 1e5
+"""[h] that `served` looks at, at most."""
 
 
 @contract(reads=["sites/x", "sites/y", "cells/site", "surface/people"], gives=["people"], computes=True)
@@ -196,7 +200,7 @@ def served(
     import dask.array as da
 
     within(step, 1e-3, 168.0, name="step", unit="h")
-    within(hours, step, 1e5, name="hours", unit="h")
+    within(hours, step, LONGEST, name="hours", unit="h")
     net = web(twin, core=core, autonomy=autonomy)
     fails = hit["fails_at"].transpose("draw", "asset")
     _check_hit(twin, fails, net)
@@ -340,6 +344,8 @@ def depending(
 
     made = assets(twin)
     net = web(twin, core=core, autonomy={"": 0.0, "diesel": np.inf, "solar and battery": np.inf})
+    # all batteries are empty, also those whose hours the twin knows; who outlasts every hour needs no grid
+    net = dataclasses.replace(net, autonomy=np.where(net.autonomy >= LONGEST, np.inf, 0.0))
     chosen = made["asset"].to_numpy() if ids is None else np.asarray(list(ids), dtype=object)
     at = positions(chosen, made["asset"].to_numpy(), what="assets", where="ids")
     people, group, choice = flat(catchment.compute())
