@@ -645,14 +645,16 @@ def test_hostile_names_and_values_are_text_and_a_store_that_vanishes_is_said(hos
         assert page.locator("table b, table img, table script").count() == 0
 
         # messages that no widget sends
-        page.evaluate(
-            """() => { for (const root of Bokeh.documents[0].roots()) root.references().forEach(m => {
-            const put = (o, k, v) => { try { o[k] = v } catch (e) {} };
+        forged = page.evaluate(
+            """() => { let count = 0; for (const root of Bokeh.documents[0].roots()) root.references().forEach(m => {
+            const put = (o, k, v) => { try { o[k] = v; count += o[k] === v } catch (e) {} };
             if (m.type.endsWith('ReactiveHTML')) for (const v of [1e9, -5, 3]) put(m.data, 'value', v);
-            if (m.type.endsWith('Select')) put(m, 'value', '<script>window.pwned=1</script>'); }) }"""
+            if (m.type.endsWith('Select')) put(m, 'value', '<script>window.pwned=1</script>'); }); return count }"""
         )
+        assert forged >= 4
         time.sleep(1)
         page.said.clear()
+        page.close()
         page = looking(f"{address}/operate")
         shows(page, "now, with all that came")
 
@@ -661,10 +663,18 @@ def test_hostile_names_and_values_are_text_and_a_store_that_vanishes_is_said(hos
         assert page.get_by_text("Load of ").count(), "what was shown stays"
         (tmp_path / "away").rename(hostile)
         shows(page, "The store is back")
+        page.close()
 
 
 def test_a_store_without_readings_says_what_to_run(town_store, dashboards, looking):
     with dashboards(town_store, "--app", "operate", "--language", "en") as address:
-        page = looking(f"{address}/operate")
+        page = looking()
+        page.clock.install()
+        page.goto(f"{address}/operate")
         assert "twinkit live town.twin --broker" in shows(page, "No reading has come into this store yet")
         assert page.get_by_text("demo --live").count() == 1
+    # the server is gone: the page itself says so
+    page.clock.fast_forward(40_000)
+    assert page.get_by_role("alert").filter(has_text="No word from the server for").count() == 1
+    page.close()
+    page.said.clear()

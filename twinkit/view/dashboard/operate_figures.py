@@ -30,6 +30,8 @@ CLASSES = ("#fee838", "#bcaf6f", "#7d7c78", "#434e6c", "#00224e")
 NONE = "#FFFFFF"
 TEXT, SMALL = "13px", "12px"
 MARGIN = 0.12
+LTR = ":host { direction: ltr; }"
+"""Bokeh places parts from the left, in every language."""
 
 
 def phrase(key: str, language: str, **parts: Any) -> str:
@@ -83,6 +85,7 @@ def _figure(height: int, **choices: Any) -> Any:
         height=height, min_width=220, sizing_mode="stretch_width", toolbar_location=None, tools="",
         background_fill_color="#ffffff", border_fill_color="#ffffff", outline_line_color=RULE, **choices,
     )  # fmt: skip
+    made.stylesheets = [LTR]
     for axis in made.axis:
         axis.axis_label_text_font_style = "normal"
         axis.axis_label_text_font_size = axis.major_label_text_font_size = TEXT
@@ -100,7 +103,8 @@ def _legend(made: Any, items: list[tuple[str, list[Any]]], columns: int) -> None
 
     legend = Legend(
         items=[LegendItem(label=text, renderers=renderers) for text, renderers in items],
-        orientation="vertical", ncols=columns, label_text_font_size=SMALL, label_text_color=INK, label_height=16,
+        stylesheets=[LTR, ".bk-label { unicode-bidi: plaintext; }"], orientation="vertical", ncols=columns,
+        label_text_font_size=SMALL, label_text_color=INK, label_height=16,
         glyph_height=16, glyph_width=18, label_standoff=4, border_line_color=None, spacing=8, padding=2, margin=2,
     )  # fmt: skip
     made.add_layout(legend, "below")
