@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from twinkit import TwinError
-from twinkit.mobility import gtfs, metro, station_entries
+from twinkit.mobility import gtfs, metro, station_entries, transit
 
 FEED = {
     "agency.txt": "agency_id,agency_name,agency_url,agency_timezone\na,Bus,http://bus.example,{zone}\n",
@@ -101,6 +101,15 @@ def test_hostile_archives_are_refused(feed, tmp_path):
     bomb = feed(stop_times=FEED["stop_times.txt"] + "t1,09:00:00,09:00:00,s1,40\n" * 2_000_000)
     with pytest.raises(TwinError, match="fill memory"):
         gtfs(bomb, date="2026-03-02")
+    long = feed(stop_times=FEED["stop_times.txt"] + "t1," + "".join(map(str, range(40_000))))
+    with pytest.raises(TwinError, match="lines of fewer than 100000 letters"):
+        gtfs(long, date="2026-03-02")
+    # names that lead out of the archive are never looked for, and formulas stay text
+    path = feed(stops=FEED["stops.txt"].replace("Market", "=cmd|'/c calc'!A1"))
+    with zipfile.ZipFile(path, "a") as file:
+        file.writestr("../../stops.txt", "stop_id\nelsewhere\n")
+        file.writestr("/etc/stops.txt", "stop_id\nelsewhere\n")
+    assert gtfs(path, date="2026-03-02").name.values.tolist() == ["=cmd|'/c calc'!A1", "School", "Lake"]
     path = feed()
     with zipfile.ZipFile(path, "a") as file, pytest.warns(UserWarning, match="Duplicate"):
         file.writestr("stops.txt", "stop_id\nx\n")
@@ -115,6 +124,30 @@ def test_hostile_archives_are_refused(feed, tmp_path):
             gtfs(cut, date="2026-03-02")
     with pytest.raises(TwinError):
         gtfs(tmp_path / "absent.zip", date="2026-03-02")
+
+
+@pytest.mark.parametrize("limit", ["MOST_CALLS", "MOST_BYTES"])
+def test_a_timetable_larger_than_a_country_is_refused(feed, monkeypatch, limit):
+    monkeypatch.setattr(transit, limit, 4)
+    with pytest.raises(TwinError, match="at most"):
+        gtfs(feed(), date="2026-03-02")
+
+
+def test_a_small_parquet_that_names_a_long_name_often_fills_no_memory(tmp_path):
+    """Forty kilobytes that would be 40 GB of text: a dictionary with one name, and a million rows that mean it."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    rows = 1_000_000
+    name = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array(["x" * 40_000]))
+    other = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array(["y"]))
+    day = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array(["2026-03-02"]))
+    riders = pa.array(np.ones(rows, np.int64))
+    columns = {"Date": day, "Hour": riders, "Origin Station": name, "Destination Station": other, "Ridership": riders}
+    pq.write_table(pa.table(columns), tmp_path / "bomb.parquet")
+    assert (tmp_path / "bomb.parquet").stat().st_size < 100_000
+    resource = pytest.importorskip("resource")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert float(metro(tmp_path / "bomb.parquet").sum()) == rows
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1_500_000  # kilobytes
 
 
 def test_no_flipped_byte_gives_a_traceback(feed):
@@ -163,6 +196,8 @@ def test_station_pairs_of_a_made_file(tmp_path):
     assert str(flow.time.values[0])[:16] == "2026-03-02T02:30"
     for changed, says in (
         ({"Hour": [8, 8, 24]}, "hours from 0"),
+        ({"Hour": ["8", "8", "9"]}, "hours from 0"),
+        ({"Ridership": ["1", "2", "3"]}, "0 or more"),
         ({"Ridership": [1, 2, -3]}, "0 or more"),
         ({"Ridership": [1, 2, None]}, "every row"),
         ({"Date": ["2026-13-02"] * 3}, "a date"),

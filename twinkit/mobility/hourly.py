@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ import numba
 import numpy as np
 
 from twinkit.contract import within
+from twinkit.dynamics import shown
 from twinkit.error import TwinError
 from twinkit.mobility.stay import arranged, found_stays
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["chunk_flows", "hourly_flows", "partitioned"]
 
 COLUMNS = ("subscriber", "cell", "time")
+MOST_ROWS = 200_000_000
+"""Records of one file, all of which are in memory at once."""
 
 
 @numba.njit(cache=True, nogil=True)
@@ -74,6 +78,11 @@ def _columns(chunk: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
                 "the package pyarrow", found="none", hint="pip install 'twinkit[mobility]'", where=str(chunk)
             ) from None
         try:
+            rows = pq.read_metadata(chunk).num_rows
+            if rows > MOST_ROWS:
+                found = f"{rows}"
+                hint = "tk.mobility.partitioned(files, folder, parts=...) makes smaller ones"
+                raise TwinError(f"at most {MOST_ROWS} records in a file", found=found, hint=hint, where=str(chunk))
             table = pq.read_table(chunk, columns=list(COLUMNS), use_threads=False)
         except (OSError, pa.ArrowException) as fault:
             raise TwinError(
@@ -118,6 +127,7 @@ def hourly_flows(
     radius: float = 600.0,
     least: float = 900.0,
     workers: int = 2,
+    progress: bool = True,
 ) -> np.ndarray:
     """Trips between zones by the hour, out of core: only a chunk for each worker is in memory, and the result.
 
@@ -138,6 +148,8 @@ def hourly_flows(
         See `tk.mobility.stays`.
     workers : int
         Threads; the counts are the same with any number.
+    progress : bool
+        Show a progress bar when it takes longer than two seconds and the chunks are a list.
 
     Returns
     -------
@@ -184,7 +196,7 @@ def hourly_flows(
     known: set[int] = set()
     with ThreadPoolExecutor(int(workers)) as pool:
         waiting: list[Any] = []
-        todo = iter(chunks)
+        todo = iter(shown(chunks, progress) if isinstance(chunks, Collection) else chunks)
         ended = False
         while waiting or not ended:
             while not ended and len(waiting) < workers:

@@ -16,11 +16,14 @@ __all__ = ["metro", "station_entries"]
 
 PAIRS = ("Date", "Hour", "Origin Station", "Destination Station", "Ridership")
 ENTRIES = ("Date", "Hour", "Station", "Ridership")
+Named = tuple[np.ndarray, np.ndarray]
+"""Position of each row's name, and the names."""
 MOST = 200_000_000
-"""Values of a whole table."""
+"""Rows of a file, and values of a whole table."""
 
 
-def _table(path: str | Path, columns: tuple[str, ...]) -> dict[str, np.ndarray]:
+def _table(path: str | Path, columns: tuple[str, ...]) -> tuple[dict[str, np.ndarray], dict[str, Named]]:
+    """The numbers of a table, and its days and stations as positions among their names."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -37,41 +40,55 @@ def _table(path: str | Path, columns: tuple[str, ...]) -> dict[str, np.ndarray]:
                 hint="rename the columns",
                 where=file.name,
             )
-        table = pq.read_table(file, columns=list(columns))
+        rows = pq.read_metadata(file).num_rows
+        if rows > MOST:
+            raise TwinError(f"at most {MOST} rows", found=str(rows), hint="split the file", where=file.name)
+        # names stay a list and positions in it: a small file can name one long name a thousand million times
+        words = [c for c in columns if c not in ("Hour", "Ridership")]
+        texts = [f.name for f in pq.read_schema(file) if f.name in words and not pa.types.is_primitive(f.type)]
+        table = pq.read_table(file, columns=list(columns), read_dictionary=texts)
     except (OSError, pa.ArrowException) as fault:
         said = str(fault).splitlines()[0][:200] if str(fault) else type(fault).__name__
         raise TwinError("a Parquet file of passengers", found=said, hint="download it again", where=file.name) from None
     out: dict[str, np.ndarray] = {}
+    named: dict[str, Named] = {}
     for c in columns:
         if table.column(c).null_count:
             raise TwinError(
                 f"'{c}' in every row", found=f"{table.column(c).null_count} without", hint="drop them", where=file.name
             )
-        out[c] = table.column(c).to_numpy()
+        if c in texts:
+            joined = table.column(c).unify_dictionaries().combine_chunks()
+            known = np.array(joined.dictionary.to_pylist(), dtype=object)
+            named[c] = joined.indices.to_numpy(zero_copy_only=False), known
+        elif c in words:
+            named[c] = pd.factorize(table.column(c).to_numpy())
+        else:
+            out[c] = table.column(c).to_numpy()
     riders = out["Ridership"]
     if riders.dtype.kind not in "fiu" or not len(riders) or not (np.isfinite(riders).all() and (riders >= 0).all()):
         raise TwinError("passengers of 0 or more", found="others, or no rows", hint="clean the file", where=file.name)
-    return out
+    return out, named
 
 
-def _hours(table: dict[str, np.ndarray], timezone: str, where: str) -> tuple[np.ndarray, np.ndarray]:
+def _hours(hour: np.ndarray, date: Named, timezone: str, where: str) -> tuple[np.ndarray, np.ndarray]:
     """The times in UTC that occur, and the position of each row among them."""
     from twinkit.mobility.record import utc
 
-    hour = table["Hour"].astype(np.int64)
-    if len(hour) and not (hour.min() >= 0 and hour.max() <= 23):
-        raise TwinError("hours from 0 to 23", found=f"{hour.min()} to {hour.max()}", hint="clean the file", where=where)
-    which, days = pd.factorize(table["Date"])
+    if hour.dtype.kind not in "iu" or not (hour.min() >= 0 and hour.max() <= 23):
+        found = f"{hour.min()} to {hour.max()}" if hour.dtype.kind in "iu" else f"values of type {hour.dtype}"
+        raise TwinError("hours from 0 to 23", found=found, hint="clean the file", where=where)
+    which, days = date
     # a clock on the wall: each day in its own zone, so that daylight saving counts
     clock = np.stack([utc(np.arange(24) * 3600.0, date=str(d), timezone=timezone) for d in days])
-    return np.unique(clock[which, hour], return_inverse=True)
+    return np.unique(clock[which, hour.astype(np.int64)], return_inverse=True)
 
 
-def _named(stations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Position of each row's station among the names, which stand in the order of the alphabet."""
-    at, raw = pd.factorize(stations)
-    names, of = np.unique([str(n).strip() for n in raw], return_inverse=True)
-    return of[at], names.astype(object)
+def _joined(*columns: Named) -> tuple[list[np.ndarray], np.ndarray]:
+    """Position of each row's station, column by column, among all names in the order of the alphabet."""
+    names, of = np.unique([str(n).strip() for _, known in columns for n in known], return_inverse=True)
+    begins = np.cumsum([0, *(len(known) for _, known in columns)])
+    return [of[begin + at] for begin, (at, _) in zip(begins, columns, strict=False)], names.astype(object)
 
 
 def metro(path: str | Path, *, timezone: str = "Asia/Kolkata") -> xr.DataArray:
@@ -100,13 +117,13 @@ def metro(path: str | Path, *, timezone: str = "Asia/Kolkata") -> xr.DataArray:
     BMRCL ridership by the hour, obtained under the Right to Information Act, Open Database Licence.
     """
     where = Path(path).name
-    table = _table(path, PAIRS)
-    times, hour = _hours(table, timezone, where)
-    both, names = _named(np.concatenate([table[c] for c in PAIRS[2:4]]))
+    table, named = _table(path, PAIRS)
+    times, hour = _hours(table["Hour"], named["Date"], timezone, where)
+    (origin, destination), names = _joined(*(named[c] for c in PAIRS[2:4]))
     count = len(names)
     if len(times) * count**2 > MOST:
         raise TwinError(f"at most {MOST} values", found=f"{len(times)} x {count}²", hint="split the file", where=where)
-    at = (hour * count + both[: len(hour)]) * count + both[len(hour) :]
+    at = (hour * count + origin) * count + destination
     flow = np.bincount(at, table["Ridership"].astype(float), len(times) * count**2).reshape(len(times), count, count)
     return flow_matrix(flow, origin=names, destination=names, time=times, provenance=f"measured: {where}")
 
@@ -134,9 +151,9 @@ def station_entries(path: str | Path, *, timezone: str = "Asia/Kolkata") -> xr.D
         Not such a file, hours that are none, numbers below 0.
     """
     where = Path(path).name
-    table = _table(path, ENTRIES)
-    times, hour = _hours(table, timezone, where)
-    station, names = _named(table["Station"])
+    table, named = _table(path, ENTRIES)
+    times, hour = _hours(table["Hour"], named["Date"], timezone, where)
+    (station,), names = _joined(named["Station"])
     total = np.bincount(hour * len(names) + station, table["Ridership"].astype(float), len(times) * len(names))
     axes: dict[str, Any] = {"time": times, "station": names}
     attrs = {"units": "people", "long_name": "passengers who enter", "provenance": f"measured: {where}"}

@@ -7,7 +7,7 @@ import io
 import re
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,25 +16,31 @@ import xarray as xr
 from twinkit.error import TwinError
 from twinkit.mobility.record import utc
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 __all__ = ["gtfs"]
 
 MOST_BYTES = 2_000_000_000
 """Of one table, unpacked; a city's timetable has a tenth of it."""
 MOST_RATIO = 200
 """Text packs by ten; a bomb by a thousand."""
-MOST_CALLS = 50_000_000
+LONGEST = 100_000
+"""Letters of a line."""
+MOST_CALLS = 10_000_000
+"""Of a day."""
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 CLOCK = re.compile(r"^\s*(\d{1,3}):([0-5]\d):([0-5]\d)\s*$")
 
 
 def _rows(
-    archive: zipfile.ZipFile, name: str, needs: tuple[str, ...], *, optional: bool = False
-) -> list[dict[str, str]]:
-    """The rows of one table. Members are read by their name alone and never written to disk."""
+    archive: zipfile.ZipFile, name: str, needs: tuple[str, ...], *, optional: bool = False, most: int = 5_000_000
+) -> Iterator[dict[str, str]]:
+    """The rows of one table, one at a time. Members are read by their name alone and never written to disk."""
     found = [i for i in archive.infolist() if i.filename == name]
     where = f"{Path(archive.filename or 'GTFS').name}/{name}"
     if not found and optional:
-        return []
+        return
     if len(found) != 1:
         raise TwinError(
             f"one {name} at the top of the archive", found=str(len(found) or "none"), hint="pack it anew", where=where
@@ -50,24 +56,38 @@ def _rows(
             where=where,
         )
     try:
-        with archive.open(info) as file:
-            # one byte more than it says: a header that lies is found out
-            raw = file.read(info.file_size + 1)
-        text = raw.decode("utf-8-sig")
-        reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
-        heads = [h.strip() for h in reader.fieldnames or []]
-        reader.fieldnames = heads
-        rows = list(reader)
+        with archive.open(info) as packed, io.TextIOWrapper(packed, "utf-8-sig", newline="") as text:
+            reader = csv.DictReader(_lines(text, where), skipinitialspace=True)
+            heads = [h.strip() for h in reader.fieldnames or []]
+            reader.fieldnames = heads
+            _there(heads, needs, where)
+            for count, row in enumerate(reader):
+                _few(count, most, where)
+                yield {k: (v or "").strip() for k, v in row.items() if isinstance(k, str) and not isinstance(v, list)}
+    except TwinError:
+        raise
     except (zipfile.BadZipFile, UnicodeDecodeError, csv.Error, OSError, EOFError, NotImplementedError) as fault:
         raise TwinError("a table in UTF-8", found=str(fault)[:200], hint="download it again", where=where) from None
     except Exception as fault:  # noqa: BLE001 - each packer has an error of its own (zlib.error, lzma.LZMAError)
         raise TwinError("a table that unpacks", found=str(fault)[:200], hint="download it again", where=where) from None
+
+
+def _there(heads: list[str], needs: tuple[str, ...], where: str) -> None:
     absent = [n for n in needs if n not in heads]
     if absent:
         raise TwinError(f"columns {', '.join(needs)}", found=f"no {', '.join(absent)}", hint="mend it", where=where)
-    return [
-        {k: (v or "").strip() for k, v in row.items() if isinstance(k, str) and not isinstance(v, list)} for row in rows
-    ]
+
+
+def _few(count: int, most: int, where: str) -> None:
+    if count >= most:
+        raise TwinError(f"at most {most} rows", found="more", hint="cut the feed to its town", where=where)
+
+
+def _lines(text: io.TextIOWrapper, where: str) -> Iterator[str]:
+    while line := text.readline(LONGEST):
+        if len(line) == LONGEST:
+            raise TwinError(f"lines of fewer than {LONGEST} letters", found="more", hint="mend it", where=where)
+        yield line
 
 
 def _seconds(text: str, where: str) -> float:
@@ -84,8 +104,8 @@ def _seconds(text: str, where: str) -> float:
 def _runs_on(archive: zipfile.ZipFile, date: pd.Timestamp) -> set[str]:
     """Services of a date: the week's days within their season, plus and minus what calendar_dates says."""
     stamp = f"{date:%Y%m%d}"
-    week = _rows(archive, "calendar.txt", ("service_id", *DAYS, "start_date", "end_date"), optional=True)
-    said = _rows(archive, "calendar_dates.txt", ("service_id", "date", "exception_type"), optional=True)
+    week = list(_rows(archive, "calendar.txt", ("service_id", *DAYS, "start_date", "end_date"), optional=True))
+    said = list(_rows(archive, "calendar_dates.txt", ("service_id", "date", "exception_type"), optional=True))
     if not week and not said:
         raise TwinError("calendar.txt or calendar_dates.txt", found="neither", hint="pack it anew", where="GTFS")
     day = DAYS[date.day_of_week]
@@ -138,16 +158,20 @@ def gtfs(path: str | Path, *, date: str) -> xr.Dataset:
             "a zip of GTFS tables", found=str(fault)[:200], hint="download it again", where=file.name
         ) from None
     with archive:
-        agency = _rows(archive, "agency.txt", ("agency_timezone",))
-        stops = _rows(archive, "stops.txt", ("stop_id",))
+        agency = list(_rows(archive, "agency.txt", ("agency_timezone",), most=10_000))
+        stops = list(_rows(archive, "stops.txt", ("stop_id",), most=1_000_000))
         runs = _runs_on(archive, day)
         trips = _rows(archive, "trips.txt", ("route_id", "service_id", "trip_id"))
         running = {r["trip_id"]: r["route_id"] for r in trips if r["service_id"] in runs}
         need = ("trip_id", "arrival_time", "departure_time", "stop_id", "stop_sequence")
         calls: dict[str, list[tuple[int, str, float, float]]] = {}
-        for n, r in enumerate(_rows(archive, "stop_times.txt", need), start=2):
+        kept = 0
+        for n, r in enumerate(_rows(archive, "stop_times.txt", need, most=100_000_000), start=2):
             if r["trip_id"] not in running:
                 continue
+            kept += 1
+            if kept > MOST_CALLS:
+                break  # `_dataset` says so
             where = f"stop_times.txt, line {n}"
             try:
                 place = int(r["stop_sequence"])
