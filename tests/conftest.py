@@ -215,7 +215,7 @@ SPOKEN = ("error", "warning")
 
 def _near(url):
     parts = urlsplit(url)
-    return parts.scheme in ("data", "blob", "about") or parts.hostname in ("127.0.0.1", "localhost", "::1")
+    return parts.scheme in ("data", "blob", "about", "file") or parts.hostname in ("127.0.0.1", "localhost", "::1")
 
 
 @pytest.fixture(scope="session")

@@ -145,12 +145,13 @@ def table(data: xr.Dataset | pd.DataFrame, *, caption: str = "", language: str =
     if not (isinstance(frame.index, pd.RangeIndex) and frame.index.name is None):
         frame = frame.reset_index()
     heads = [f"{k} [{units[k]}]" if units.get(k) not in (None, "", "1") else k for k in map(str, frame.columns)]
+    heads = [escaped(head[:200]) for head in heads]
     shown = frame.head(MOST_ROWS)
     rows = "".join(
         "<tr>" + "".join(f"<td>{_cell(value, language)}</td>" for value in row) + "</tr>"
         for row in shown.itertuples(index=False, name=None)
     )
-    said_of = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    said_of = f"<caption>{html.escape(escaped(caption))}</caption>" if caption else ""
     left = ""
     if len(frame) > len(shown):
         counts = {"shown": number(len(shown), language=language), "count": number(len(frame), language=language)}
@@ -187,9 +188,10 @@ def saved(picture: Picture, kind: str) -> io.BytesIO:
     from bokeh.resources import INLINE
 
     if not isinstance(figure, Model):
-        from panel import panel
+        import panel as pn
 
-        figure = panel(figure).get_root()
+        made_of: Any = pn.panel(figure)
+        figure = made_of.get_root()
     if figure.document is not None:
         # A copy: the figure belongs to the page that shows it.
         whole = Document.from_json(json.loads(serialize_json(figure.document.to_json(deferred=False))))
@@ -199,6 +201,8 @@ def saved(picture: Picture, kind: str) -> io.BytesIO:
     alone = Document()
     alone.add_root(figure)
     made = file_html(alone, INLINE, picture.title)
+    about = f"<h1>{html.escape(picture.title)}</h1><p>{html.escape(picture.alt)}</p>"
+    made = made.replace("<body>", f"<body>{about}", 1)
     # What Panel would fetch from a server is not needed by a figure, and is not there for a file.
     return io.BytesIO(re.sub(r'<script[^>]*\ssrc="[^"]*"[^>]*>\s*</script>', "", made).encode("utf-8"))
 

@@ -173,13 +173,18 @@ class Session:
             shown = "" if self._twin is None else self._twin.encoding.get("head", "")
             now = "newer" if shown and shown != head and not self.follows else "same"
         before, self._was = self._was, now
-        if now != before and now == "gone":
-            self.tell(self.say("gone", where=self.store.name), kind="alert")
-        elif now == "newer" and before != "newer":
+        if now != before:
+            self._turned(now, before)
+        return now
+
+    def _turned(self, now: str, before: str) -> None:
+        assert self.store is not None  # noqa: S101  (for the type checker: a twin in memory never turns)
+        if now == "gone":
+            self.tell(self.say("gone", where=escaped(self.store.name)), kind="alert")
+        elif now == "newer":
             self.tell(self.say("newer"))
         elif before == "gone":
             self.tell(self.say("back"))
-        return now
 
     # ---------------------------------------------------------------- who may
 
