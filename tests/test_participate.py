@@ -21,6 +21,7 @@ import xarray as xr
 
 from twinkit import TwinError, assemble
 from twinkit.participate import export, register, take_in, wished
+from twinkit.participate.officials import appoint, known
 
 NOW = dt.datetime(2026, 3, 1, 23, 30, tzinfo=dt.UTC)
 
@@ -380,6 +381,77 @@ def test_old_pins_go_and_accepted_proposals_stay(where, twin, clock):
             pins.follow(old.code)
 
 
+def test_what_was_deleted_does_not_come_back(pins):
+    """A request that is replayed, by a reload or by an enemy, brings nothing back; neither does another import."""
+    receipt, other = put(pins, 1, "proposal"), put(pins, 2, "proposal")
+    pins.withdraw(receipt.code)
+    pins.delete(other.pin, by="Asha", reason="on request of somebody named in it")
+    for number in (1, 2):
+        with pytest.raises(TwinError, match="a form that was not sent before"):
+            put(pins, number, "proposal")
+    with pytest.raises(TwinError, match="the number of a pin"):
+        pins.delete(other.pin, by="Asha", reason="again")
+    with pytest.raises(TwinError, match="a reason"):
+        pins.delete(put(pins, 3).pin, by="Asha", reason=" ")
+    counts = pins.counts()
+    assert (counts["taken back"], counts["deleted"], counts["received"]) == (1, 1, 1)
+
+
+def test_numbers_are_given_once(pins):
+    """A page that was open when a proposal was taken back does not support another's that came after it."""
+    first = put(pins, 1, "proposal")
+    pins.withdraw(first.code)
+    second = put(pins, 2, "proposal")
+    assert second.pin > first.pin
+    with pytest.raises(TwinError, match="the number of a pin"):
+        pins.support(first.pin, person="a", source="a")
+    assert pins.proposals()[0].supports == 0
+
+
+def test_a_support_is_taken_back(pins):
+    number = put(pins, 1, "proposal").pin
+    pins.support(number, person="a", source="a")
+    assert pins.supported("a") == {number}
+    assert pins.supported("b") == set()
+    assert [pins.support(number, person="a", source="a", on=False) for _ in range(2)] == [0, 0]
+    assert pins.supported("a") == set()
+
+
+def test_reports_stand_in_the_order_of_their_squares(pins):
+    alone = put(pins, 1, "worry", x=701.5e3).pin
+    many = [put(pins, n, "slow").pin for n in (2, 3)]
+    put(pins, 4, "proposal")
+    assert [p.id for p in pins.reports()] == [*many, alone]
+    assert [p.id for p in pins.reports(most=1, skip=2)] == [alone]
+    pins.advance(many[0], "rejected", by="Ravi", reason="the line behind it is full")
+    assert [p.id for p in pins.reports()] == [many[1], alone]
+    assert pins.pin(many[0]).state == "rejected"
+
+
+def test_traces_of_sources_and_of_deletions_go_too(pins, clock):
+    def held(table):
+        with pins._look() as connection:
+            return connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar()
+
+    pins.withdraw(put(pins, 1).code)
+    assert (held("visit"), held("spent")) == (1, 1)
+    clock.on(days=2)
+    pins.expire()
+    assert (held("visit"), held("spent")) == (0, 1)
+    clock.on(days=800)
+    pins.expire()
+    assert held("spent") == 0
+
+
+def test_too_often_comes_home_from_another_process():
+    import pickle
+
+    from twinkit.participate.limits import TooOften
+
+    home = pickle.loads(pickle.dumps(TooOften(4, 25)))
+    assert (home.most, home.minutes, str(home)) == (4, 25, str(TooOften(4, 25)))
+
+
 # ---------------------------------------------------------------- a plan's weight
 
 
@@ -493,6 +565,30 @@ def test_a_register_of_the_future_is_not_touched(twin, tmp_path):
     raw.close()
     with pytest.raises(TwinError, match=r"that this version of twinkit knows.*'9999'"):
         register(tmp_path / "pins.db")
+
+
+def test_a_register_of_before_is_brought_up_to_date_with_all_that_is_in_it(where, twin, clock):
+    from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
+
+    with register(where, twin=twin, moderated=False, clock=clock) as pins:
+        receipt = put(pins, 1, "proposal")
+        appoint(pins, "Asha", "planner", password="three odd words")
+        config = Config()
+        config.set_main_option("script_location", "twinkit:participate/migrations")
+        script = ScriptDirectory.from_config(config)
+        steps = EnvironmentContext(config, script, fn=lambda now, _: script._downgrade_revs("0001", now))
+        with pins._engine.begin() as connection:
+            steps.configure(connection=connection)
+            with steps.begin_transaction():
+                steps.run_migrations()
+            with pytest.raises(Exception, match="turn"), connection.begin_nested():
+                connection.exec_driver_sql("SELECT turn FROM official")
+    with register(where, clock=clock) as pins:
+        assert pins.follow(receipt.code).words == "None at house 1."
+        assert known(pins, "Asha", "three odd words", source="a")
+        pins.withdraw(receipt.code)
 
 
 def test_the_migrations_make_what_the_tables_say(where, twin):

@@ -15,8 +15,8 @@ import xarray as xr
 
 from twinkit import TwinError, assemble, store
 from twinkit.participate import register
-from twinkit.participate.officials import appoint, dismiss
 from twinkit.participate.guard import HEADERS, LARGEST
+from twinkit.participate.officials import appoint, dismiss
 from twinkit.participate.visit import phrases
 from twinkit.participate.web import site
 from twinkit.vocabulary import LANGUAGES
@@ -295,7 +295,168 @@ def test_a_register_that_vanishes_is_said_plainly(client, pins, tmp_path):
     assert str(tmp_path) not in answer.text
 
 
+def test_a_replayed_request_does_nothing_twice(client, pins):
+    """The same bytes again: one pin; after it was taken back, none."""
+    answer, form = put(client, "A mast, please", "proposal")
+    for _ in range(3):
+        assert code_of(client.post("/pin", data=form)) == code_of(answer)
+    page = client.get("/follow")
+    taken = {"token": token(page), "code": code_of(answer)}
+    assert client.post("/withdraw", data=taken).status_code == 200
+    assert client.post("/withdraw", data=taken).status_code == 422
+    again = client.post("/pin", data=form)
+    assert again.status_code == 422
+    assert "was deleted" in again.text
+    assert pins.proposals() == []
+    fresh = re.search(r'name="key" value="([0-9a-f]+)"', again.text)[1]
+    assert fresh != form["key"]
+    assert client.post("/pin", data=form | {"key": fresh}).status_code == 200
+
+
+def test_a_proposal_that_is_gone_from_under_an_open_page_is_not_supported(client, pins):
+    answer, _ = put(client, "A mast, please", "proposal")
+    page = client.get("/proposals")
+    number = pins.proposals()[0].id
+    pins.withdraw(code_of(answer))
+    put(client, "Another mast", "proposal")
+    told = client.post("/support", data={"token": token(page), "pin": number})
+    assert told.status_code == 422
+    assert "not shown any more" in told.text
+    assert pins.proposals()[0].supports == 0
+
+
+def test_a_refused_form_gives_back_what_was_written(client):
+    answer, form = put(client, 'x" <b>' + "y" * 700)
+    assert answer.status_code == 422
+    assert f"x&#34; &lt;b&gt;{'y' * 700}</textarea>" in answer.text
+    assert 'role="alert"' in answer.text
+    assert 'value="no signal" checked' in answer.text
+    stale = client.post("/pin", data=form | {"token": "0" * 64, "words": "kept"})
+    assert stale.status_code == 403
+    assert ">kept</textarea>" in stale.text
+    foreign = client.post("/pin", data=form | {"words": "bought"}, headers={"origin": "http://evil.example"})
+    assert foreign.status_code == 403
+    assert "bought" not in foreign.text
+
+
+def test_pages_stay_small_when_all_is_as_long_as_it_may_be(client, pins):
+    worst = '"' * 590
+    for number in range(12):
+        receipt = pins.receive("proposal", f"{worst} {number}", x=704e3, y=3444e3, source="a", key=f"k{number}")
+        figures = {f"{'&' * 58}{n}": 1e9 for n in range(8)}
+        pins.advance(receipt.pin, "studied", by="&" * 80, reason=worst, figures=figures)
+        pins.advance(receipt.pin, "accepted" if number % 2 else "rejected", by="&" * 80, reason=worst)
+        pins.receive("worry", f"{worst} {number}", x=704e3, y=3444e3, source="a", key=f"w{number}")
+    signed_in(client, pins, "Asha", "administrator")
+    for path in ("/proposals", "/proposals?page=2", "/changed", "/desk?part=proposals", "/desk?part=reports"):
+        page = client.get(path)
+        assert page.status_code == 200
+        assert len(page.content) < 100_000, (path, len(page.content))
+
+
+def test_old_pins_go_while_the_pages_are_served(twin, tmp_path):
+    import datetime as dt
+
+    then = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    with register(tmp_path / "old.db", twin=twin, moderated=False, clock=lambda: then) as pins:
+        pins.receive("slow", "long ago", x=704e3, y=3444e3, source="a", key="k")
+    with register(tmp_path / "old.db") as pins, served(site(pins, twin)):
+        for _ in range(200):
+            if not pins.counts()["received"]:
+                break
+            time.sleep(0.02)
+        assert pins.counts()["received"] == 0
+
+
+def test_over_tls_cookies_are_bound_to_the_host_and_only_needed_ones_are_set(twin, pins, client):
+    with asked(site(pins, twin, secure=True)) as safe:
+        assert "set-cookie" not in safe.get("/").headers  # who only looks carries nothing
+        page = safe.get("/pin", params={"square": "1,1"})
+        said = page.headers["set-cookie"].lower()
+        assert said.startswith("__host-twinkit-visitor=")
+        assert all(word in said for word in ("secure", "httponly", "samesite=lax", "path=/"))
+        assert page.headers["strict-transport-security"] == "max-age=31536000"
+    assert "strict-transport-security" not in client.get("/").headers
+
+
+def test_whoever_has_another_form_of_address_is_one_source(pins):
+    from twinkit.participate.visit import _line
+
+    assert _line("2001:db8:7:1::1") == _line("2001:db8:7:1:ffff::2") != _line("2001:db8:7:2::1")
+
+
 # ---------------------------------------------------------------- officials
+
+
+def test_a_pass_ends_when_its_owner_signs_out(client, pins):
+    page = signed_in(client, pins, "Asha", "administrator")
+    held = client.cookies["twinkit-desk"]
+    client.post("/sign-out", data={"token": token(page)})
+    client.cookies.set("twinkit-desk", held, domain="127.0.0.1")
+    assert "Sign in" in client.get("/desk").text
+
+
+def test_the_desk_shows_each_role_its_parts(client, pins):
+    put(client, "secret of the queue")
+    pins.moderate(1, show=False, by="Asha", reason="names somebody")
+    assert client.get("/desk/demand.csv").status_code == 403
+    assert client.post("/desk/demand", data={"token": token(client.get("/follow"))}).status_code == 403
+    seen = {}
+    for role in ("viewer", "moderator", "planner", "administrator"):
+        signed_in(client, pins, role.title(), role)
+        seen[role] = {
+            p for p in ("waiting", "proposals", "reports", "demand", "pin") if f"part={p}" in client.get("/desk").text
+        }
+        text = client.get("/desk?part=pin&pin=1").text
+        assert ("secret of the queue" in text) == (role in ("moderator", "administrator"))
+        assert client.get("/desk/demand.csv").status_code == 200
+        client.post("/sign-out", data={"token": token(client.get("/desk"))})
+    assert seen == {
+        "viewer": {"demand"}, "moderator": {"waiting", "demand", "pin"}, "planner": {"proposals", "reports", "demand"},
+        "administrator": {"waiting", "proposals", "reports", "demand", "pin"},
+    }  # fmt: skip
+
+
+def test_deletion_on_request_takes_the_words_out_of_the_file(client, pins, tmp_path):
+    put(client, "Zanzibarzanzibar lives at the well")
+    page = signed_in(client, pins, "Mina", "moderator")
+    form = {"token": token(page), "act": "delete", "part": "pin"}
+    assert client.post("/desk/1", data=form).status_code == 422
+    assert client.post("/desk/1", data=form | {"reason": "asked for by letter"}).status_code == 200
+    assert pins.counts()["deleted"] == 1
+    assert b"Zanzibar" not in b"".join(p.read_bytes() for p in tmp_path.glob("pins.db*"))
+
+
+def test_a_store_that_vanishes_or_changes_under_the_desk_is_said(twin, pins, tmp_path):
+    import shutil
+
+    folder = tmp_path / "v.twin"
+    store.save(twin, folder, message="the beginning")
+    with asked(site(pins, twin, store=folder, path_loss=far)) as client:
+        put(client, "A mast, please", "proposal")
+        number = pins.proposals()[0].id
+        page = signed_in(client, pins, "Ravi", "planner")
+        deed = {"token": token(page), "act": "study", "part": "proposals"}
+        # somebody saves another state while the page is open: the study takes the newest
+        more = store.open(folder)
+        store.save(more, folder, message="looked at again")
+        assert client.post(f"/desk/{number}", data=deed).status_code == 200
+        words = [c.message for b in store.branches(folder) for c in store.history(folder, branch=b)]
+        assert any(f"proposal {number}" in w for w in words)
+        assert not any("mast, please" in w for w in words)  # history does not forget, and citizens may ask it to
+        assert client.post(f"/desk/{number}", data=deed).status_code == 200  # studied anew
+        other = assemble({"surface": twin["surface"].to_dataset()}, title="elsewhere", crs="EPSG:32644")
+        shutil.rmtree(folder)
+        store.save(other, folder, message="another region")
+        told = client.post(f"/desk/{number}", data=deed)
+        assert told.status_code == 422
+        assert "a twin in EPSG:32643" in told.text
+        shutil.rmtree(folder)
+        told = client.post(f"/desk/{number}", data=deed)
+        assert told.status_code == 422
+        assert "A mast, please" in told.text  # still on the desk
+        assert "Traceback" not in told.text
+    assert pins.proposals()[0].state == "studied"
 
 
 def signed_in(client, pins, name, role):

@@ -66,9 +66,9 @@ def serve(
     twin = tk.open(store)
     where = _where(store, register)
     with tk.participate.register(where, twin=twin, **choices) as pins:
-        made = {name: pins.choices[name] for name in choices}
-        if made != choices:
-            held = ", ".join(f"{name} {value:g}" for name, value in made.items() if value != choices[name])
+        other = {name: pins.choices[name] for name, asked in choices.items() if pins.choices[name] != asked}
+        if other:
+            held = ", ".join(f"{name} {value:g}" for name, value in other.items())
             say(f"this register was made with {held}, and stays so", err=True)
         pages = site(pins, twin, store=store, path_loss=resolve(path_loss), secure=secure)
         say(f"{twin.attrs.get('title') or twin.attrs.get('place')}: http://{host}:{port}{prefix}/   (Ctrl-C ends it)")

@@ -18,6 +18,8 @@ from twinkit.participate.pin import LONGEST
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from twinkit.participate.pin import Happening, Pin
+
 __all__ = ["LANGUAGES", "Visit", "phrases", "style"]
 
 LANGUAGES = (("en", "English"), ("hi", "हिन्दी"), ("fr", "Français"), ("fa", "فارسی"))
@@ -103,6 +105,10 @@ class Visit:
         text = f"{value:,.0f}" if value == round(value) or abs(value) >= 100 else f"{value:,.3g}"
         if self.language == "fr":
             text = text.replace(",", "\u202f").replace(".", ",")
+        return self.digits(text)
+
+    def digits(self, text: str) -> str:
+        """A number that is written already, in the digits of the language."""
         return text.translate(str.maketrans("0123456789,.", "۰۱۲۳۴۵۶۷۸۹٬٫")) if self.language == "fa" else text
 
     def length(self, metres: float) -> str:
@@ -149,7 +155,7 @@ class Visit:
             languages=LANGUAGES if self.request.method == "GET" else (),
             root=self.request.scope.get("root_path", ""), here=here, place=self.pages.title, grid=self.pages.grid,
             days=self.number(self.pages.register.choices["keep"]), token=self.token, sheet=style()[1],
-            most=LONGEST, other=lambda **given: urlencode({**kept, **given}), **parts,
+            most=LONGEST, told=_told, other=lambda **given: urlencode({**kept, **given}), **parts,
         )  # fmt: skip
         answer = self.pages.web.responses.HTMLResponse(text, status_code=status)
         if self._told and not self.known:
@@ -174,6 +180,12 @@ class Visit:
             self._name(name), value, max_age=3600 * hours, httponly=True, samesite=same, secure=self.pages.secure,
             path=self.request.scope.get("root_path", "") or "/",
         )  # fmt: skip
+
+
+def _told(pin: Pin) -> list[Happening]:
+    """What there is to say about a pin's way: of each state the newest step that says anything."""
+    newest = {step.state: step for step in pin.happenings if step.reason or step.figures}
+    return [step for step in pin.happenings if step is newest.get(step.state)]
 
 
 def _line(host: str) -> str:

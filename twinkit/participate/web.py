@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["site"]
 
-A_PAGE = 8
+A_PAGE = 6
 """Proposals on a page: it stays below 100 kB when each holds as much as it can."""
 SUGGESTED = 120
 """Names that the search offers."""
@@ -265,7 +265,7 @@ class Pages:
                 "square_alt" if near else "square_alone", square=grid.name(cell["square"]), near=near,
                 pins=visit.number(cell["pins"]),
             )  # fmt: skip
-            cell["pins"] = short(cell["pins"]) if cell["pins"] else ""
+            cell["pins"] = visit.digits(short(cell["pins"])) if cell["pins"] else ""
         zoomed = view.step == 1 and max(grid.columns, grid.rows) > ACROSS
         steps = {"north": (0, 6), "south": (0, -6), "west": (-6, 0), "east": (6, 0)} if zoomed else {}
         limits = max(0, grid.columns - ACROSS), max(0, grid.rows - ACROSS)
