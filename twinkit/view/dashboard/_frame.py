@@ -64,7 +64,7 @@ def framed(
     wide: dict[str, Any] = {"sizing_mode": "stretch_width"}
     head = pn.pane.HTML(_head(session, title), margin=(0, 0, 8, 0), **wide)
     status, alert = (pn.pane.HTML(_told(None, kind), margin=0, **wide) for kind in ("status", "alert"))
-    renew = pn.widgets.Button(name=session.say("reload"), visible=False, button_type="primary")
+    renew = pn.widgets.Button(label=session.say("reload"), visible=False, color="primary")
     renew.js_on_click(code="window.location.reload()")
     _announced(session, status, alert, doc if served else None)
     if served and session.store is not None:
