@@ -448,7 +448,52 @@ def test_alarms_of_nothing_are_none():
         assert alarms_of(None) == []
 
 
+def test_a_twin_without_places_or_cells_is_no_reason_to_stop():
+    watch = state.Watch(twin=tk.assemble({}, title="nothing", crs="EPSG:32643"))
+    assert state.load_of_sites(watch.places, watch.now, START).sizes["site"] == 0
+    watch.look()
+    assert state.load_of_sites(watch.places, watch.now, START).sizes["site"] == 0
+
+
 # ---------------------------------------------------------------- the page
+
+
+@pytest.mark.parametrize("language", ["en", "hi", "fr", "fa"])
+def test_words_and_moments_stand_in_each_language(language):
+    from twinkit.view.dashboard import operate_figures as figures
+
+    text = figures.phrase("alarm_row", language, fault="F", sensor=" s1", since="A", raised="B", cleared="C")
+    assert all(part in text for part in ("F", "s1", "A", "B", "C"))
+    shown = figures.moment(np.datetime64("2026-03-02T22:30"), language, hours=5.5)
+    assert "UTC+5:30" in shown.translate(str.maketrans("۰۱۲۳۴۵۶۷۸۹", "0123456789")), "the day is another one there"
+    assert "03-03" in shown or "۰۳/۰۳" in shown
+    assert figures.moment(np.datetime64("NaT"), language) == "–"
+
+
+def test_two_names_that_look_alike_are_told_apart():
+    from twinkit.view.dashboard.operate import _options
+
+    names = ["a" * 80, "a" * 81, "b"]
+    assert list(_options(names).values()) == names
+
+
+def test_in_a_notebook_cell_the_same_page_stands_and_looks_when_it_is_told(filled, region, monkeypatch):
+    pytest.importorskip("panel")
+    from twinkit.view.dashboard import operate
+
+    made = []
+    monkeypatch.setattr(
+        operate, "_Operate", lambda session, real=operate._Operate: made.append(real(session)) or made[-1]
+    )
+    tk.view.dashboard(filled[0], app="operate")
+    (page,) = made
+    assert page.alone
+    assert "sensor biased" in page.alarms.object
+    page.pause.clicks += 1
+    assert page.known.last == page.watch.now.last
+    tk.view.dashboard(region, app="operate")
+    assert "memory" in made[-1].alarms.object
+
 
 WAIT = 60_000  # [ms] two cores that others use, too
 

@@ -62,8 +62,8 @@ class _Operate:
         self.about: np.datetime64 = NOW
         self.drawn: Any = None
         self.version = -1
-        self.trouble = ""
-        self.paused = self.setting = False
+        self.trouble, self.faltered = "", False
+        self.paused = self.setting = self.alone = False
         self.told: set[tuple[str, str, str]] = set()
         self.looked_for_faults = -FINDINGS
         self.findings_of: Any = None
@@ -76,16 +76,16 @@ class _Operate:
         pn = need()
         say, wide = self._say, {"sizing_mode": "stretch_width"}
         self.pulse = pulse(say("silent", count="{count}"))
-        self.pause = pn.widgets.Button(name=say("pause"), on_click=self._pause, **wide)
+        self.pause = pn.widgets.Button(label=say("pause"), on_click=self._pause, **wide)
         self.coming, self.short = pn.pane.HTML("", **wide), pn.pane.HTML("", **wide)
         self.known_track, self.about_track = track(say("known_at")), track(say("about"))
-        self.known_typed = pn.widgets.TextInput(name=say("known_typed"), **wide)
-        self.about_typed = pn.widgets.TextInput(name=say("about_typed"), **wide)
-        self.variable = pn.widgets.Select(name=say("variable"), options=["load"], **wide)
-        self.site = pn.widgets.Select(name=say("site"), options={say("every_site"): ""}, value="", **wide)
-        self.cell = pn.widgets.Select(name=say("cell"), options={}, **wide)
+        self.known_typed = pn.widgets.TextInput(label=say("known_typed"), **wide)
+        self.about_typed = pn.widgets.TextInput(label=say("about_typed"), **wide)
+        self.variable = pn.widgets.Select(label=say("variable"), options=["load"], **wide)
+        self.site = pn.widgets.Select(label=say("site"), options={say("every_site"): ""}, value="", **wide)
+        self.cell = pn.widgets.Select(label=say("cell"), options={}, **wide)
         self.span = pn.widgets.Select(
-            name=say("span"),
+            label=say("span"),
             options={
                 say("hours", count=self._n(12)): 0.5,
                 say("days", count=self._n(2)): 2.0,
@@ -106,7 +106,7 @@ class _Operate:
         self.buttons = pn.FlexBox(**wide)
         self.banner, self.back = (
             pn.pane.HTML("", **wide),
-            pn.widgets.Button(name=say("back_to_now"), button_type="primary", visible=False, on_click=self._back),
+            pn.widgets.Button(label=say("back_to_now"), color="primary", visible=False, on_click=self._back),
         )
         steps = {
             name: self._steps(name, kind) for name, kind in (("known", self.known_track), ("about", self.about_track))
@@ -138,6 +138,11 @@ class _Operate:
         where = pn.state.curdoc
         if self.session.store is not None and where is not None and where.session_context is not None:
             pn.state.add_periodic_callback(self._tick, period=EVERY)
+        else:  # in a notebook cell, which may be gone when the next look is due
+            self.pulse.paused = True
+            self.pause.label = say("look_again")
+            self.pause.visible = self.session.store is not None
+            self.alone = True
 
     def _steps(self, name: str, bar: Any) -> Any:
         pn = need()
@@ -152,7 +157,7 @@ class _Operate:
         names = {"earlier": -1, "later": 1, "newest": 1_000_000}
         what = self._say("known_at" if name == "known" else "about")
         made = [
-            pn.widgets.Button(name=self._say(k), on_click=by(s), description=what, **wide) for k, s in names.items()
+            pn.widgets.Button(label=self._say(k), on_click=by(s), description=what, **wide) for k, s in names.items()
         ]
         return pn.Row(*made, sizing_mode="stretch_width")
 
@@ -180,20 +185,22 @@ class _Operate:
         except Exception as fault:  # noqa: BLE001 - a tick that raises would end all others
             self._trouble(f"{type(fault).__name__}: {fault}")
         else:
-            self.trouble = ""
+            self.trouble, self.faltered = "", False
             self.session.fresh()
         if first or self.version != self.watch.version:
             self._renew()
-        if not self.trouble:
+        if not self.faltered:
             self.pulse.text = self._say("looked", when=self._when(self.watch.looked, seconds=True, local=False))
             self.pulse.beat += 1
         self._stale()
         self._faults()
 
     def _trouble(self, text: str) -> None:
-        if self.session.fresh() != "gone" and text != self.trouble:
+        # a journal that is opened or closed in this very moment is no trouble: the next look will tell
+        if self.session.fresh() != "gone" and text != self.trouble and self.faltered:
             self.session.tell(text, kind="alert")
-        self.trouble = text
+            self.trouble = text
+        self.faltered = True
         self.pulse.beat += 1  # the server is there; it is the store that is not
 
     def _renew(self) -> None:
@@ -229,8 +236,11 @@ class _Operate:
         return self._say("seconds", count=number(seconds, language=self.language, digits=2))
 
     def _pause(self, _: Any = None) -> None:
+        if self.alone:
+            self._look()
+            return
         self.paused = self.pulse.paused = not self.paused
-        self.pause.name = self._say("resume" if self.paused else "pause")
+        self.pause.label = self._say("resume" if self.paused else "pause")
         if self.paused:
             self.pulse.text = self._say("paused")
         else:
@@ -341,13 +351,12 @@ class _Operate:
             if variable in readings:
                 dim = str(readings[variable].dims[1])
                 sensors = [str(n) for n in readings[dim].to_numpy().tolist()]
-            sites = {plain(s): s for s in sorted({owner.get(n, n) for n in sensors})}
-            options = {self._say("every_site"): "", **sites}
+            options = {self._say("every_site"): "", **_options(sorted({owner.get(n, n) for n in sensors}))}
             if options != self.site.options:
                 chosen = self.site.value if self.site.value in options.values() else ""
                 self.site.param.update(options=options, value=chosen)
             mine = [n for n in sensors if not self.site.value or owner.get(n, n) == self.site.value]
-            options = {plain(n): n for n in mine}
+            options = _options(mine)
             if options != self.cell.options:
                 chosen = self.cell.value if self.cell.value in mine else self._worth(mine)
                 self.cell.param.update(options=options, value=chosen)
@@ -471,7 +480,7 @@ class _Operate:
             self.alarms.object = made
             self.buttons[:] = [
                 pn.widgets.Button(
-                    name=self._say("show_sensor", sensor=plain(a["sensor"], 30)), on_click=lambda _, a=a: self._show(a)
+                    label=self._say("show_sensor", sensor=plain(a["sensor"], 30)), on_click=lambda _, a=a: self._show(a)
                 )
                 for a in buttons
             ]
@@ -577,6 +586,18 @@ class _Operate:
 
 def _name(alarm: dict[str, Any]) -> tuple[str, str, str]:
     return alarm["fault"], alarm["sensor"], str(alarm["raised"])
+
+
+def _options(names: list[str]) -> dict[str, str]:
+    """What is shown of names → the names; two that look alike get a number."""
+    out: dict[str, str] = {}
+    for name in names:
+        shown = plain(name)
+        same = 2
+        while shown in out:
+            shown, same = f"{plain(name)} ({same})", same + 1
+        out[shown] = name
+    return out
 
 
 def _scrolled(made: str) -> str:

@@ -196,7 +196,7 @@ class Watch:
         self.path, self.days, self.seed, self.noise = path, days, seed, noise
         self.twin = twin
         self.now = Known()
-        self.places: tuple[xr.Dataset, dict[str, str]] = (xr.Dataset(), {})
+        self.places: tuple[xr.Dataset, dict[str, str]] = (_nowhere(), {})
         """Where the sites stand and whose the cells are; see `places_of`."""
         self.figures = Figures()
         self.came = Arrivals(EMPTY, EMPTY, EMPTY, EMPTY, EMPTY)
@@ -252,6 +252,7 @@ class Watch:
         readings, outside = _readings(twin, self.days)
         if changed:
             self._model = None
+            self._past.clear()
             self.places = places_of(twin)
         cells, left = _heard(readings, self.belief.model.cells if self.belief is not None else ())
         self.belief = self._followed(self.belief, twin, readings, cells)
@@ -453,6 +454,9 @@ def _heard(readings: xr.Dataset, before: tuple[str, ...]) -> tuple[tuple[str, ..
 
 
 def _known(at: np.datetime64, twin: Any, readings: xr.Dataset, belief: Belief | None, outside: int, left: int) -> Known:
+    if readings.sizes.get("cell", 0) > WATCHED:
+        # six moments of ten thousand cells would fill a laptop
+        readings = readings.sel(cell=list(belief.model.cells)) if belief else readings.isel(cell=slice(0, WATCHED))
     if belief is None or belief.record is None:
         return Known(at=at, readings=readings, outside=outside, left=left, hours=local_hours(twin))
     return Known(
@@ -528,8 +532,12 @@ def places_of(twin: xr.DataTree) -> tuple[xr.Dataset, dict[str, str]]:
         cells = _table(twin, "cells")["site"].compute()
         owner = dict(zip(map(str, cells["cell"].to_numpy().tolist()), map(str, cells.to_numpy().tolist()), strict=True))
     if "sites" not in twin.children or not {"x", "y"} <= set(twin.children["sites"].data_vars):
-        return xr.Dataset({n: ("site", np.empty(0)) for n in ("x", "y")}, {"site": np.empty(0, object)}), owner
+        return _nowhere(), owner
     return _table(twin, "sites")[["x", "y"]].compute().reset_coords(drop=True), owner
+
+
+def _nowhere() -> xr.Dataset:
+    return xr.Dataset({n: ("site", np.empty(0)) for n in ("x", "y")}, {"site": np.empty(0, object)})
 
 
 def load_of_sites(places: tuple[xr.Dataset, dict[str, str]], known: Known, moment: Any) -> xr.Dataset:
