@@ -263,6 +263,8 @@ def test_a_store_that_changes_and_vanishes_under_the_page_is_said(looking, dashb
         page.get_by_text("The store holds a newer state").wait_for()
         page.get_by_role("button", name="Count sites").click()
         page.get_by_text(f"{town['sites'].sizes['site']} sites").wait_for()
+        for one in (page, again):
+            one.context.close()
 
 
 # ---------------------------------------------------------------- in a cell, and the command
