@@ -3,12 +3,24 @@
 import functools
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
 import twinkit as tk
 from twinkit import TwinError
-from twinkit.mobility import balanced, distances, fit_balanced, fit_gravity, flow_matrix, flows, gravity, radiation
+from twinkit.mobility import (
+    balanced,
+    distances,
+    fit_balanced,
+    fit_gravity,
+    flow_matrix,
+    flows,
+    gravity,
+    radiation,
+    records,
+    utc,
+)
 
 GRAVITY = functools.partial(gravity, total=2e5, exponent=1.6, origin_exponent=0.9, destination_exponent=1.1)
 
@@ -185,6 +197,34 @@ def test_records_refuse_times_with_a_zone_and_columns_of_two_lengths():
             tk.mobility.records(["a"], ["c"], time, provenance="measured: none")
     with pytest.raises(TwinError, match="one length"):
         tk.mobility.records(["a", "b"], ["c"], ["2026-03-02"], provenance="measured: none")
+
+
+@pytest.mark.parametrize(
+    ("time", "says"),
+    [
+        ("2026-03-02T08:00+05:30", "times with a zone"),
+        ("2026-03-02T08:00Z", "times with a zone"),
+        (np.array([pd.Timestamp("2026-03-02", tz="UTC")], object), "times with a zone"),
+        ("9999-03-02T08:00", "years from 9999"),  # nanoseconds would wrap it to 1816
+        ("0001-03-02", "years from 1 to 1"),
+        ("soon", "soon"),
+    ],
+)
+def test_times_of_records_that_are_none(time, says):
+    with pytest.raises(TwinError, match=says):
+        records(["a"], ["c"], np.atleast_1d(time), provenance="measured: one")
+
+
+def test_records_have_a_subscriber():
+    for nobody in (None, np.nan):
+        with pytest.raises(TwinError, match="a subscriber in every record"):
+            records(np.array(["a", nobody], object), ["c", "c"], ["2026-03-02"] * 2, provenance="measured: two")
+
+
+@pytest.mark.parametrize("date", [None, "NaT", "2026-13-02", "1500-01-01", 5.5j])
+def test_a_date_that_is_none(date):
+    with pytest.raises(TwinError, match="a date"):
+        utc([0.0], date=date, timezone="Asia/Kolkata")
 
 
 def test_flows_live_in_a_twin(town, tmp_path):

@@ -54,7 +54,8 @@ def world():
 
 
 def _flow(world, seen, **choices):
-    return origin_destination(seen, world[5], cells=world[4], timezone=ZONE, seed=1, **({"draws": 0} | choices))
+    known = {"cells": world[4], "timezone": ZONE, "seed": 1, "draws": 0}
+    return origin_destination(seen, world[5], **known | choices)
 
 
 def test_a_third_of_the_people_tell_where_everybody_goes(world):
@@ -82,6 +83,56 @@ def test_counts_on_a_tenth_of_the_links_carry_to_the_others(world):
     repaired = geh(assigned(share, corrected(half, known, share)), counts.values)[~used]
     assert (repaired < 5).mean() >= 0.85
     assert (repaired**2).mean() < 0.7 * (before**2).mean()
+
+
+def test_counts_mend_an_operator_whose_customers_work_in_the_centre(world):
+    """Half of those who work near the middle are subscribers, and 15 % of all others: homes alone cannot tell."""
+    twin, roads, done, _, cells, people = world
+    work = np.full((done.sizes["person"], 2), np.nan)
+    goes = done.purpose.values == "work"
+    work[done.who.values[goes]] = np.column_stack([done.to_x.values, done.to_y.values])[goes]
+    away = np.hypot(*(work - np.nanmedian(work, axis=0)).T)
+    share = np.where(away < np.nanmedian(away), 0.5, 0.15)
+    server = tk.radio.coverage(twin, path_loss=tk.radio.free_space).server
+    named = twin["cells"].cell.values
+    seen = event_records(server, done, streets=roads, cells=named, seed=5, share=share, **DAY)
+    flow = origin_destination(seen, people, cells=cells, timezone=ZONE, seed=1, draws=0).flow
+    counts, ways, truth = street_counts(roads, done), street_share(twin, roads, seed=1), trip_flow(twin, done)
+    used = np.isin(np.arange(counts.size), np.random.default_rng(1).permutation(counts.size)[: counts.size // 10])
+    after = corrected(flow, counts.copy(data=np.where(used, counts, np.nan)), ways)
+
+    def matching(table):
+        """Of the streets that nobody counted with over 100 vehicles a day."""
+        busy = ~used & (counts.values > 100)
+        return float((geh(assigned(ways, table), counts.values)[busy] < 5).mean())
+
+    assert matching(after) > matching(flow) + 0.1
+    assert common_part(after, truth) > common_part(flow, truth) + 0.005
+    # what is left is the streets' share in the flows: the truth itself does hardly better
+    assert matching(after) > matching(truth) - 0.05
+
+
+def test_flows_counts_and_shares_in_another_order_are_the_same(world):
+    twin, roads, done, *_ = world
+    flow, counts = trip_flow(twin, done), street_counts(roads, done)
+    share = street_share(twin, roads, samples=3, seed=1)
+    expected = corrected(flow, counts, share, rounds=20)
+    turned = corrected(
+        flow.isel(origin=slice(None, None, -1)), counts.isel(street=slice(None, None, -1)), share, rounds=20
+    )
+    xr.testing.assert_allclose(turned.sel(origin=expected.origin), expected)
+    strange = flow.assign_coords(origin=[f"x{i}" for i in range(flow.sizes["origin"])])
+    with pytest.raises(TwinError, match="one and the same origin"):
+        corrected(strange, counts, share)
+    with pytest.raises(TwinError, match="counts of 0 or more"):
+        corrected(flow, counts.where(counts > 5, np.inf), share)
+
+
+def test_a_link_that_nobody_counted_matches_nothing():
+    assert np.isnan(geh([100.0, 5.0], [np.nan, 5.0])).tolist() == [True, False]
+    for wrong in (([1, 2], [1, 2, 3]), ([-1], [1])):
+        with pytest.raises(TwinError, match="vehicles of 0 or more"):
+            geh(*wrong)
 
 
 def test_the_interval_tells_of_who_happened_to_be_a_subscriber(world):
@@ -170,6 +221,19 @@ def test_records_that_cannot_be_used_are_refused(world):
     single = seen.isel(event=slice(0, 1))
     with pytest.raises(TwinError, match="stays in the records"):
         _flow(world, single)
+    server = tk.radio.coverage(world[0], path_loss=tk.radio.free_space).server
+    named = world[0]["cells"].cell.values
+    with pytest.raises(TwinError, match="one share, or one for each"):
+        event_records(server, world[2], streets=world[1], cells=named, seed=1, share=[0.1, 0.2], **DAY)
+    with pytest.raises(TwinError, match="zone_share"):
+        _flow(world, seen, cells=cells.drop_vars("zone_share"))
+    with pytest.raises(TwinError, match="cells with an id each"):
+        stays(seen, cells=cells.isel(cell=[0, 0, 1]))
+    for people in (world[5] * np.nan, world[5] - 1000):
+        with pytest.raises(TwinError, match="people of 0 or more"):
+            _flow((*world[:5], people.assign_attrs(world[5].attrs)), seen)
+    with pytest.raises(TwinError, match="night"):
+        night_homes(stays(seen, cells=cells), timezone=ZONE, night=(25, 7))
     with pytest.raises(TwinError, match="IANA"):
         origin_destination(seen, world[5], cells=cells, timezone="Mars/Olympus", seed=1, draws=0)
 
@@ -259,12 +323,32 @@ def test_hourly_flows_agree_with_a_loop_in_pandas(tmp_path):
         ({"subscriber": np.zeros(2)}, "chunks with"),
         ({"subscriber": np.zeros(2), "cell": np.zeros(2, int), "time": np.zeros(2, int)}, "numbers for subscriber"),
         ("absent.parquet", "Parquet"),
+        # one column shorter: compiled code would read beyond its end
+        ({"subscriber": np.zeros(4, int), "cell": np.zeros(2, int), "time": np.zeros(4, int)}, "one length"),
+        ({n: np.full(2, 1_772_409_600_000) for n in ("subscriber", "cell", "time")}, "seconds since 1970"),
+        ({"subscriber": np.zeros(1, int), "cell": np.zeros(1, int), "time": [np.datetime64("NaT", "ns")]}, "each of"),
     ],
 )
 def test_chunks_in_another_form_are_refused(chunk, says):
     pytest.importorskip("pyarrow")
     with pytest.raises(TwinError, match=says):
         hourly_flows([chunk], **MANY, **HOURS)
+
+
+@pytest.mark.parametrize(
+    ("choices", "says"),
+    [
+        ({"start": "noon"}, "a time in UTC"),
+        ({"zones": 20_000, "hours": 100_000}, "at most 2e\\+09 flows"),
+        ({"zone": np.arange(12) / 2}, "whole numbers of zones"),
+        ({"workers": 0}, "workers"),
+    ],
+)
+def test_choices_of_hourly_flows_that_are_refused(choices, says):
+    with pytest.raises(TwinError, match=says):
+        hourly_flows([_many()], **MANY | HOURS | choices)
+    with pytest.raises(TwinError, match="a list of chunks"):
+        hourly_flows(_many(), **MANY, **HOURS)
 
 
 def test_unknown_cells_are_left_out_of_hourly_flows():

@@ -32,7 +32,7 @@ def geh(modelled: Any, counted: Any) -> np.ndarray:
     Returns
     -------
     array (link,)
-        0 where both are 0. Below 5 is a good match.
+        0 where both are 0, NaN where one is NaN: a link that nobody counted matches nothing. Below 5 is a good match.
 
     Examples
     --------
@@ -44,8 +44,11 @@ def geh(modelled: Any, counted: Any) -> np.ndarray:
     Design Manual for Roads and Bridges, volume 12 section 2 part 1 (1996), chapter 4.
     """
     m, c = np.asarray(modelled, dtype=float), np.asarray(counted, dtype=float)
+    if m.shape != c.shape or (m < 0).any() or (c < 0).any():
+        found = f"shapes {m.shape} and {c.shape}" if m.shape != c.shape else "some below 0"
+        raise TwinError("vehicles of 0 or more, modelled and counted on the same links", found=found, hint="align them")
     both = m + c
-    return np.asarray(np.sqrt(np.divide(2 * (m - c) ** 2, both, out=np.zeros_like(both), where=both > 0)))
+    return np.asarray(np.sqrt(np.divide(2 * (m - c) ** 2, both, out=np.zeros_like(both), where=both != 0)))
 
 
 @numba.njit(cache=True)
@@ -155,8 +158,22 @@ def street_share(twin: xr.DataTree, streets: xr.Dataset, *, samples: int = 200, 
 
 def assigned(share: xr.DataArray, flow: xr.DataArray) -> np.ndarray:
     """Vehicles on each street when the flow takes the shares: array (street,)."""
-    matrix = share.transpose("street", "origin", "destination").values
+    matrix = _in_order(share, flow).transpose("street", "origin", "destination").values
     return np.asarray(np.tensordot(matrix, flow.transpose("origin", "destination").values, 2))
+
+
+def _in_order(share: xr.DataArray, *others: xr.DataArray) -> xr.DataArray:
+    """The shares with their streets and zones in the order of the other arrays."""
+    for other in others:
+        for d in set(share.indexes) & set(other.indexes):
+            if not share.indexes[d].equals(other.indexes[d]):
+                if set(share.indexes[d]) != set(other.indexes[d]):
+                    hint = "take the shares of this network and these places"
+                    raise TwinError(
+                        f"one and the same {d} in shares and flows", found="others", hint=hint, where=str(d)
+                    )
+                share = share.sel({d: other[d].values})
+    return share
 
 
 @contract(reads=["flow", "vehicles", "street_share"], gives=["flow"], computes=True)
@@ -220,6 +237,8 @@ def corrected(
     """
     within(trust, 0, 1e6, name="trust", unit="1")
     within(scatter, 1e-3, 100, name="scatter", unit="1")
+    within(rounds, 1, 1e6, name="rounds", unit="1")
+    share = _in_order(share, flow, vehicles)
     t, counts, a = dask.compute(
         flow.transpose("origin", "destination").data,
         vehicles.data,
@@ -229,8 +248,8 @@ def corrected(
         raise TwinError(
             "counts, shares and flows of one network", found=f"{counts.shape}, {a.shape}, {t.shape}", hint="align them"
         )
-    there = np.isfinite(counts)
-    if not there.any() or (counts[there] < 0).any():
+    there = ~np.isnan(counts)
+    if not there.any() or not ((counts[there] >= 0) & (counts[there] < np.inf)).all():
         raise TwinError("counts of 0 or more on some streets", found="none", hint="count somewhere", where="vehicles")
     prior = np.asarray(t, dtype=float).ravel()
     use: csr_matrix = csr_matrix(np.asarray(a, dtype=float).reshape(len(counts), -1)[there])

@@ -156,7 +156,10 @@ def radiation(population: Any, distance: Any, *, leaving: Any, finite: bool = Fa
     mass = _amounts(population, "population")
     count = len(mass)
     d = _square(distance, count)
-    out = np.broadcast_to(_amounts(leaving, "leaving"), mass.shape)
+    out = _amounts(leaving, "leaving")
+    if len(out) not in (1, count):
+        raise TwinError(f"one number, or one for each of {count} places", found=f"{len(out)}", hint="as population")
+    out = np.broadcast_to(out, mass.shape)
     flow = np.zeros((count, count))
     for i in range(count):
         others = np.delete(np.arange(count), i)
@@ -303,6 +306,10 @@ def flows(twin: xr.DataTree, *, model: Callable[..., Any], leaving: Any = None, 
     places = twin.children["places"].to_dataset(inherit=False)
     if (leaving is None) != (arriving is None):
         raise TwinError("both margins or none", found="one", hint="give leaving and arriving", where="flows")
+    if not callable(model):
+        raise TwinError(
+            "a function", found=f"a {type(model).__name__}", hint="model=tk.mobility.gravity itself", where="model"
+        )
     ids = places["place"].values
     x, y, population = dask.compute(*(places[n].data for n in ("x", "y", "population")))
     distance = np.hypot(x[:, None] - x[None, :], y[:, None] - y[None, :])

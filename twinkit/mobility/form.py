@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from twinkit.contract import stamp
@@ -103,6 +105,9 @@ def records(subscriber: Any, cell: Any, time: Any, *, provenance: str) -> xr.Dat
     (2, '2026-03-02T09:00')
     """
     columns = {"subscriber": np.asarray(subscriber), "cell": np.asarray(cell)}
+    absent = int(pd.isna(columns["subscriber"]).sum())
+    if absent:
+        raise TwinError("a subscriber in every record", found=f"{absent} without", hint="drop them", where="subscriber")
     when = _utc(time)
     lengths = {n: c.shape for n, c in {**columns, "time": when}.items()}
     if any(s != when.shape or len(s) != 1 for s in lengths.values()):
@@ -123,8 +128,17 @@ def _utc(time: Any) -> np.ndarray:
     if when.dtype == object and any(getattr(t, "tzinfo", None) is not None for t in when.ravel()[:1]):
         found = "times with a zone"
     try:
+        # NumPy moves a time that is written with a zone, warns of it, and wraps one that nanoseconds cannot hold
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            coarse = when if found else when.astype("datetime64[us]")
+        year = coarse[~np.isnat(coarse)].astype("datetime64[Y]").astype(int) + 1970 if not found else np.empty(0)
+        if year.size and not (year.min() > 1677 and year.max() < 2262):
+            found = f"years from {year.min()} to {year.max()}"
         if not found:
             return when.astype("datetime64[ns]")
+    except UserWarning:
+        found = "times with a zone"
     except (ValueError, TypeError) as fault:
         found = str(fault)
     hint = "convert them: pandas.to_datetime(times).tz_convert(None)"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numba
 import numpy as np
@@ -16,12 +16,13 @@ from twinkit.dynamics import shown
 from twinkit.error import TwinError
 from twinkit.mobility.stay import arranged, found_stays
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 __all__ = ["chunk_flows", "hourly_flows", "partitioned"]
 
 COLUMNS = ("subscriber", "cell", "time")
+LATEST = 10**11
+"""Seconds since 1970, in the year 5138: more are milliseconds, or a time that is none."""
+MOST = 2_000_000_000
+"""Numbers in the result, four bytes each."""
 MOST_ROWS = 200_000_000
 """Records of one file, all of which are in memory at once."""
 
@@ -112,6 +113,16 @@ def _columns(chunk: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             hint="factorise the ids once: pandas.factorize",
             where="records",
         )
+    sizes = {n: v.shape for n, v in {**parts, "time": time}.items()}
+    if any(s != time.shape or len(s) != 1 for s in sizes.values()):
+        raise TwinError("columns of one length", found=str(sizes), hint="give one value an event", where="records")
+    if len(time) and max(abs(int(time.min())), abs(int(time.max()))) > LATEST:
+        raise TwinError(
+            "times as datetime64, or in seconds since 1970, each of them there",
+            found=f"numbers from {time.min()} to {time.max()}",
+            hint="seconds, not milliseconds; drop records without a time",
+            where="time",
+        )
     return parts["subscriber"], time.astype(np.int64, copy=False), parts["cell"]
 
 
@@ -170,6 +181,10 @@ def hourly_flows(
     [[1, 0, 1]]
     """
     x, y = (np.ascontiguousarray(v, dtype=float) for v in (x, y))
+    if np.asarray(zone).dtype.kind not in "iu":
+        raise TwinError(
+            "whole numbers of zones", found=f"type {np.asarray(zone).dtype}", hint="-1 for none", where="zone"
+        )
     zone = np.ascontiguousarray(zone, dtype=np.int64)
     if not (len(x) == len(y) == len(zone)) or not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise TwinError(
@@ -181,7 +196,11 @@ def hourly_flows(
     within(zone, -1, zones - 1, name="zone", unit="1")
     within(radius, 0, math.inf, name="radius", unit="m")
     within(least, 0, math.inf, name="least", unit="s")
-    first = int(np.datetime64(start, "s").astype(np.int64))
+    if hours * zones**2 > MOST:
+        raise TwinError(f"at most {MOST:.0e} flows", found=f"{hours} x {zones}²", hint="a day at a time", where="zones")
+    if isinstance(chunks, Mapping | str | Path) or not isinstance(chunks, Iterable):
+        raise TwinError("a list of chunks", found=f"a {type(chunks).__name__}", hint="[chunk]", where="chunks")
+    first = int(_start(start).astype(np.int64))
     flow = np.zeros(int(hours) * int(zones) ** 2, dtype=np.int32)
     choices = {"x": x, "y": y, "zone": zone, "start": first, "hours": int(hours), "zones": int(zones)}
 
@@ -218,6 +237,16 @@ def hourly_flows(
                         where="chunks",
                     )
     return flow.reshape(int(hours), int(zones), int(zones))
+
+
+def _start(text: Any) -> np.datetime64:
+    try:
+        found = np.datetime64(text, "s")
+    except (ValueError, TypeError):
+        found = np.datetime64("NaT", "s")
+    if np.isnat(found):
+        raise TwinError("a time in UTC", found=repr(text), hint="start='2026-03-02'", where="start")
+    return found
 
 
 @numba.njit(cache=True, nogil=True)

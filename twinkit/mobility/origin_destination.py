@@ -152,6 +152,12 @@ def origin_destination(
     (people,) = dask.compute(population.data)
     if [str(p) for p in population["place"].values] != [str(p) for p in cells["place"].values]:
         raise TwinError("the population of the places of the cells", found="other places", hint="take one twin's")
+    if "zone_share" not in cells.variables:
+        raise TwinError("cells with zone_share", found="none", hint="take tk.mobility.footprint", where="cells")
+    if not (np.asarray(people, dtype=float) >= 0).all():
+        raise TwinError(
+            "people of 0 or more in each place", found="fewer, or not a number", hint="fillna(0)", where="population"
+        )
     home = night_homes(halts, timezone=timezone)
     share = cells["zone_share"].values
     count, zones = share.shape
@@ -162,7 +168,7 @@ def origin_destination(
         )
     lives = np.zeros((len(home), zones))
     lives[known] = share[home[known]]
-    people = np.nan_to_num(np.asarray(people, dtype=float))
+    people = np.asarray(people, dtype=float)
     who, at = halts["who"].values, halts["at"].values
     trips = np.flatnonzero((who[1:] == who[:-1]) & (at[1:] != at[:-1])) if len(who) > 1 else np.empty(0, dtype=np.int64)
     whose, pair = who[trips], at[trips] * count + at[trips + 1]

@@ -18,12 +18,32 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-__all__ = ["event_records", "utc"]
+__all__ = ["event_records", "midnight", "utc"]
 
 LOOK = 20.0
 """While a session runs on the way, the phone looks for a better cell every so often [s]."""
 RHYTHM = np.array([1, 1, 1, 1, 1, 2, 4, 7, 9, 10, 10, 10, 10, 9, 9, 9, 10, 11, 12, 12, 11, 8, 5, 2], dtype=float)
 """Sessions by the hour, before they are scaled to a mean of one."""
+
+
+def midnight(date: Any) -> pd.Timestamp:
+    """The begin of a date.
+
+    Errors
+    ------
+    TwinError
+        No date.
+
+    >>> midnight("2026-03-02 08:15")
+    Timestamp('2026-03-02 00:00:00')
+    """
+    try:
+        found = pd.Timestamp(date)
+        if not pd.isna(found) and 1677 < found.year < 2262:
+            return found.normalize().tz_localize(None)
+    except (ValueError, TypeError):
+        pass
+    raise TwinError("a date", found=repr(date), hint="date='2026-03-02'", where="date")
 
 
 def utc(seconds: Any, *, date: str, timezone: str) -> np.ndarray:
@@ -54,7 +74,7 @@ def utc(seconds: Any, *, date: str, timezone: str) -> np.ndarray:
     array(['2026-03-02T02:30'], dtype='datetime64[m]')
     """
     try:
-        start = np.datetime64(pd.Timestamp(date).normalize().tz_localize(None), "ns")
+        start = np.datetime64(midnight(date), "ns")
         naive = pd.DatetimeIndex(start + (np.asarray(seconds, dtype=float) * 1e9).astype("timedelta64[ns]"))
         first = np.ones(len(naive), dtype=bool)
         there = naive.tz_localize(timezone, nonexistent="shift_forward", ambiguous=first)
@@ -138,8 +158,9 @@ def event_records(
     seed : int
     date, timezone : str
         The day, and the zone of the town's clocks.
-    share : float
-        The operator's share of the people.
+    share : float, or array (person)
+        The operator's share of the people; of each person the chance to be a subscriber, where customers are not
+        spread evenly.
     sessions : float [1/h]
         Mean of a subscriber's calls, messages and data sessions by the hour; subscribers differ (log-normal, 0.8), and
         hours do.
@@ -194,6 +215,11 @@ def event_records(
     y, x = (server[d].to_numpy().astype(float) for d in ("y", "x"))
     line = _line(done.assign(departs=("trip", departs)), streets)
     persons = done.sizes["person"]
+    if np.ndim(share) and np.shape(share) != (persons,):
+        found = f"shape {np.shape(share)}"
+        raise TwinError(
+            f"one share, or one for each of {persons} persons", found=found, hint="share=0.3", where="share"
+        )
     mine = np.flatnonzero(rng.random(persons) < share)
     busy = np.zeros(persons)
     busy[mine] = rng.lognormal(-0.32, 0.8, len(mine)) * sessions

@@ -148,6 +148,10 @@ def stays(records: xr.Dataset, *, cells: xr.Dataset, radius: float = 600.0, leas
     if "time" not in records.coords or records["time"].dims != records["subscriber"].dims:
         raise TwinError("a time for each record", found="none", hint="make them with tk.mobility.records", where="time")
     who, names = pd.factorize(np.asarray(subscriber), sort=True)
+    if (who < 0).any():
+        raise TwinError("a subscriber in every record", found="some without", hint="drop them", where="subscriber")
+    if not cells.indexes["cell"].is_unique if "cell" in cells.indexes else True:
+        raise TwinError("cells with an id each", found="one id twice, or none", hint="take footprint", where="cells")
     at = pd.Index(np.asarray(cells["cell"].to_numpy(), dtype=object)).get_indexer(np.asarray(cell, dtype=object))
     placed = np.isfinite(x) & np.isfinite(y)
     at = np.where((at >= 0) & placed[at], at, -1)
@@ -203,6 +207,7 @@ def night_homes(halts: xr.Dataset, *, timezone: str, night: tuple[int, int] = (2
     TwinError
         No such zone.
     """
+    within(night, 0, 24, name="night", unit="h")
     whose, at = halts["who"].to_numpy(), halts["at"].to_numpy()
     people = halts.sizes["person"]
     home = np.full(people, -1, dtype=np.int64)

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import xarray as xr
 
 from twinkit.error import TwinError
-from twinkit.mobility.record import utc
+from twinkit.mobility.record import midnight, utc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import pandas as pd
 
 __all__ = ["gtfs"]
 
@@ -147,10 +148,7 @@ def gtfs(path: str | Path, *, date: str) -> xr.Dataset:
     General Transit Feed Specification, Schedule reference: stop_times.txt, frequencies.txt, calendar_dates.txt.
     """
     file = Path(path)
-    try:
-        day = pd.Timestamp(date).normalize()
-    except (ValueError, TypeError):
-        raise TwinError("a date", found=repr(date), hint="date='2026-03-02'", where="date") from None
+    day = midnight(date)
     try:
         archive = zipfile.ZipFile(file)
     except (OSError, zipfile.BadZipFile) as fault:
