@@ -325,6 +325,10 @@ EXAMPLES = {
         (_seen(twin), twin["places/population"]),
         {"cells": _print(twin), "timezone": "Asia/Kolkata", "seed": 1, "draws": 5},
     ),
+    "twinkit.mobility.origin_destination.trips": lambda twin: (
+        (_seen(twin),),
+        {"cells": _print(twin), "timezone": "Asia/Kolkata", "seed": 1},
+    ),
     "twinkit.mobility.record.event_records": lambda twin: (
         (_serving(twin), _driven(twin)),
         {"streets": _roads(twin), "cells": twin["cells"].cell.values, "share": 1.0, "seed": 1, **WHEN},

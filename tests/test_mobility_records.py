@@ -28,6 +28,7 @@ from twinkit.mobility import (
     street_share,
     streets,
     trip_flow,
+    trips,
     utc,
 )
 from twinkit.mobility.counts import assigned
@@ -133,6 +134,32 @@ def test_a_link_that_nobody_counted_matches_nothing():
     for wrong in (([1, 2], [1, 2, 3]), ([-1], [1])):
         with pytest.raises(TwinError, match="vehicles of 0 or more"):
             geh(*wrong)
+
+
+def test_trips_of_subscribers_are_the_flows_before_they_are_expanded(world):
+    """One lot for a stay in a cell of several zones: over many lots the flows of `origin_destination`, unexpanded."""
+    seen, cells = world[3], world[4]
+    went = [trips(seen, cells=cells, timezone=ZONE, seed=s) for s in range(20)]
+    xr.testing.assert_identical(went[3], trips(seen, cells=cells, timezone=ZONE, seed=3))
+    halts = stays(seen, cells=cells)
+    who, at, share = halts.who.values, halts["at"].values, cells.zone_share.values
+    after = np.flatnonzero((who[1:] == who[:-1]) & (at[1:] != at[:-1]))
+    pair = np.bincount(at[after] * len(share) + at[after + 1], minlength=len(share) ** 2).reshape(len(share), -1)
+    expected = share.T @ pair @ share
+    np.fill_diagonal(expected, 0)
+    ids = list(cells.place.values)
+    tables = [
+        pd.crosstab(w.origin.values, w.destination.values).reindex(index=ids, columns=ids).fillna(0) for w in went
+    ]
+    assert all(np.trace(t) == 0 for t in tables)
+    assert common_part(np.mean(tables, axis=0), expected) > 0.97
+    # local days and hours, as the release wants them
+    assert set(went[0].day.values) == {np.datetime64("2026-03-02", "ns")}
+    assert 7 < float(went[0].departs.median()) / 3600 < 20
+    over = {"origin": ids, "destination": ids}
+    choices = {"epsilon": 50.0, "protects": "subscriber-day", "bound": 20, "over": over, "seed": 1}
+    safe = tk.privacy.release(went[0], **choices, days=("2026-03-02", "2026-03-02"))
+    assert common_part(safe, tables[0]) > 0.9
 
 
 def test_the_interval_tells_of_who_happened_to_be_a_subscriber(world):

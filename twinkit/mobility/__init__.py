@@ -3,6 +3,11 @@
 Two forms hold everything together. **Flows** are a DataArray ``flow`` (origin, destination) [people] whose two axes
 carry the ids of the twin's places; a ``time`` dim may stand before them. **Records** are a Dataset on the dim
 ``event``: ``subscriber`` and ``cell`` (ids) and the coordinate ``time`` (UTC).
+
+The whole way: `streets`, `diary` and `simulate` make a town's day whose truth is known (`trip_flow`); `event_records`
+is what an operator keeps of it, and `records` takes one's own. `footprint` says where a cell's people are. From there
+`origin_destination` gives the flows of everybody, `corrected` by counts, and `trips` those of the subscribers, which
+`tk.privacy.release` makes into a table that may be published. `hourly_flows` does it for more than memory holds.
 """
 
 from __future__ import annotations
@@ -35,6 +40,7 @@ _WHERE = {
     "street_share": "counts",
     "streets": "streets",
     "trip_flow": "diary",
+    "trips": "origin_destination",
     "fit_balanced": "fit",
     "fit_gravity": "fit",
     "flow_matrix": "form",

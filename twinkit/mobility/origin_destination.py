@@ -12,9 +12,9 @@ from twinkit.contract import contract, whole_seed, within
 from twinkit.error import TwinError
 from twinkit.mobility.diary import nearest_place
 from twinkit.mobility.form import flow_matrix
-from twinkit.mobility.stay import night_homes, stays
+from twinkit.mobility.stay import local, night_homes, stays
 
-__all__ = ["footprint", "origin_destination"]
+__all__ = ["footprint", "origin_destination", "trips"]
 
 
 @contract(reads=["surface/people", "places/x", "places/y", "server"], gives=["cell_people"], computes=True)
@@ -200,3 +200,79 @@ def origin_destination(
         attrs=attrs,
     )
     return xr.Dataset({"flow": matrix, "flow_interval": bounds})
+
+
+@contract(reads=["subscriber", "cell"], gives=["departs"], computes=True)
+def trips(
+    records: xr.Dataset,
+    *,
+    cells: xr.Dataset,
+    timezone: str,
+    seed: int,
+    radius: float = 600.0,
+    least: float = 900.0,
+) -> xr.Dataset:
+    """Trips of the subscribers themselves, one by one, as `tk.privacy.release` takes them: never to be shown.
+
+    As in `origin_destination`, two stays one after the other are a trip. Here each stay lies in one zone: where a cell
+    reaches over several, a lot decides by the people whom it serves there, one lot for all of a subscriber's stays in
+    the cell.
+
+    Parameters
+    ----------
+    records : Dataset (event)
+    cells : Dataset
+        What `footprint` gives.
+    timezone : str
+        IANA zone of the town's clocks: days are local.
+    seed : int
+        Of the lots.
+    radius : float [m]
+    least : float [s]
+        See `stays`.
+
+    Returns
+    -------
+    Dataset (trip)
+        ``departs`` [s after local midnight], ``subscriber``, ``day``, ``origin`` and ``destination`` (ids of places).
+        Those within a zone are left out.
+
+    Errors
+    ------
+    TwinError
+        As `stays`; no such zone of time.
+
+    Examples
+    --------
+    >>> from twinkit.mobility import records
+    >>> spots = {"x": ("cell", [0.0, 5000.0]), "y": ("cell", [0.0, 0.0]), "zone_share": (("cell", "place"), np.eye(2))}
+    >>> cells = xr.Dataset(spots, {"cell": ["a", "b"], "place": ["home", "work"]})
+    >>> hours = ["2026-03-02T20:00", "2026-03-03T02:30", "2026-03-03T03:00", "2026-03-03T09:00"]
+    >>> seen = records(["u"] * 4, ["a", "a", "b", "b"], hours, provenance="generated: by hand")
+    >>> went = trips(seen, cells=cells, timezone="Asia/Kolkata", seed=1)
+    >>> str(went.day.values[0])[:10], float(went.departs[0]) / 3600, went.destination.values
+    ('2026-03-03', 8.0, array(['work'], dtype=object))
+    """
+    if "zone_share" not in cells.variables:
+        raise TwinError("cells with zone_share", found="none", hint="take tk.mobility.footprint", where="cells")
+    halts = stays.__wrapped__(records, cells=cells, radius=radius, least=least)  # type: ignore[attr-defined]
+    who, cell = halts["who"].to_numpy(), halts["at"].to_numpy()
+    whole = np.cumsum(cells["zone_share"].transpose("cell", "place").to_numpy(), axis=1)
+    both, same = np.unique(who * len(whole) + cell, return_inverse=True)
+    lot = np.random.default_rng([whole_seed(seed), 0x72]).random(len(both))[same]
+    zone = (lot[:, None] * whole[cell, -1:] > whole[cell]).sum(axis=1)
+    goes = np.flatnonzero((who[1:] == who[:-1]) & (zone[1:] != zone[:-1]))
+    left = local(halts["stay_end"].to_numpy()[goes], timezone)
+    day = left.astype("datetime64[D]")
+    ids = np.asarray(cells["place"].to_numpy(), dtype=object)
+    attrs = {"provenance": str(records.attrs.get("provenance", "measured: records"))}
+    return xr.Dataset(
+        {"departs": ("trip", (left - day) / np.timedelta64(1, "s"), attrs)},
+        {
+            "subscriber": ("trip", halts["subscriber"].to_numpy()[who[goes]]),
+            "day": ("trip", day.astype("datetime64[ns]")),
+            "origin": ("trip", ids[zone[goes]]),
+            "destination": ("trip", ids[zone[goes + 1]]),
+        },
+        attrs=attrs | {"assumptions": "a subscriber's stays in one cell lie in one zone, drawn by lot"},
+    )

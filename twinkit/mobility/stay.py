@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import dask
 import numba
@@ -14,7 +13,9 @@ import xarray as xr
 from twinkit.contract import contract, within
 from twinkit.error import TwinError
 
-__all__ = ["arranged", "found_stays", "night_homes", "stays"]
+__all__ = ["arranged", "found_stays", "local", "night_homes", "stays"]
+
+ENDS = ("stay_begin", "stay_end")
 
 
 @numba.njit(cache=True, nogil=True)
@@ -215,9 +216,9 @@ def night_homes(halts: xr.Dataset, *, timezone: str, night: tuple[int, int] = (2
         return home
     length = (night[1] - night[0]) % 24 * 3600.0
     dark = np.zeros(len(whose))
-    local = [_local(halts[n].to_numpy(), timezone) - night[0] * 3600.0 for n in ("stay_begin", "stay_end")]
+    clock = [local(halts[n].to_numpy(), timezone).astype(np.int64) - night[0] * 3600.0 for n in ENDS]
     # nights cut off from the line of time: the part of [begin, end] that lies in a night of any day
-    whole = [np.floor(t / 86_400.0) * length + np.minimum(t % 86_400.0, length) for t in local]
+    whole = [np.floor(t / 86_400.0) * length + np.minimum(t % 86_400.0, length) for t in clock]
     dark = whole[1] - whole[0]
     first = np.unique(whose, return_index=True)[1]
     home[whose[first]] = at[first]
@@ -228,11 +229,16 @@ def night_homes(halts: xr.Dataset, *, timezone: str, night: tuple[int, int] = (2
     return home
 
 
-def _local(time: np.ndarray, timezone: str) -> np.ndarray:
-    """Seconds of the clock on the wall since 1970."""
+def local(time: np.ndarray, timezone: str) -> np.ndarray:
+    """What the clock on the wall says at times in UTC: array of datetime64[s].
+
+    Errors
+    ------
+    TwinError
+        No such zone.
+    """
     try:
         wall = pd.DatetimeIndex(time).tz_localize("UTC").tz_convert(timezone).tz_localize(None)
     except (ValueError, KeyError, TypeError) as fault:
         raise TwinError("an IANA time zone", found=f"{timezone!r}: {fault}"[:200], hint="'Asia/Kolkata'") from None
-    out: Any = wall.to_numpy().astype("datetime64[s]").astype(np.int64)
-    return np.asarray(out, dtype=float)
+    return np.asarray(wall.to_numpy().astype("datetime64[s]"))
