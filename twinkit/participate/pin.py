@@ -12,8 +12,9 @@ from twinkit.error import TwinError
 if TYPE_CHECKING:
     import datetime as dt
 
-__all__ = ["LONGEST", "Happening", "Pin", "Receipt", "digest", "hashed", "said"]
+__all__ = ["LONGEST", "SUBJECTS", "Happening", "Pin", "Receipt", "digest", "hashed", "said"]
 
+SUBJECTS = ("no signal", "slow", "proposal", "worry")
 LONGEST = 600
 """Characters of a pin's words, and of a reason."""
 

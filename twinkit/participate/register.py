@@ -251,6 +251,37 @@ class Register:
 
     # ---------------------------------------------------------------- what everybody sees
 
+    def counted(
+        self, *, fewest: int | None = None, square: tuple[int, int] | None = None
+    ) -> dict[tuple[int, int], tuple[int, ...]]:
+        """Pins that are shown, counted: of each square where enough lie, how many of each subject, in their order.
+
+        Parameters
+        ----------
+        fewest : int, optional
+            As for `squares`.
+        square : (int, int), optional
+            Of this square alone.
+        """
+        import sqlalchemy as sql
+
+        from twinkit.participate import tables
+
+        least = self.choices["fewest"] if fewest is None else fewest
+        within(least, 1, 1e6, name="fewest", unit="1")
+        p = tables.pin.c
+        wanted: Any = p.state.in_(SHOWN)
+        if square is not None:
+            wanted &= (p.column == square[0]) & (p.row == square[1])
+        many = sql.select(p.column, p.row, p.subject, sql.func.count()).where(wanted)
+        with self._look() as connection:
+            found = connection.execute(many.group_by(p.column, p.row, p.subject)).all()
+        counts: dict[tuple[int, int], list[int]] = {}
+        for column, row, subject, count in found:
+            one = counts.setdefault((int(column), int(row)), [0] * len(tables.SUBJECTS))
+            one[tables.SUBJECTS.index(subject)] = int(count)
+        return {where: tuple(counts[where]) for where in sorted(counts) if sum(counts[where]) >= least}
+
     def squares(self, *, fewest: int | None = None) -> xr.Dataset:
         """Pins that are shown, counted in squares of the grid, where enough of them lie.
 
@@ -264,34 +295,16 @@ class Register:
         Dataset
             ``pins`` (square, subject) [1], with ``x`` and ``y`` [m] of the squares' middles. No words.
         """
-        import sqlalchemy as sql
-
         from twinkit.participate import tables
 
-        least = self.choices["fewest"] if fewest is None else fewest
-        within(least, 1, 1e6, name="fewest", unit="1")
-        p = tables.pin.c
-        counted = (
-            sql.select(p.column, p.row, p.subject, sql.func.count())
-            .where(p.state.in_(SHOWN))
-            .group_by(p.column, p.row, p.subject)
-        )
-        with self._look() as connection:
-            rows = connection.execute(counted).all()
-        where = sorted({(int(c), int(r)) for c, r, _, _ in rows})
-        counts = np.zeros((len(where), len(tables.SUBJECTS)))
-        for column, row, subject, many in rows:
-            counts[where.index((column, row)), tables.SUBJECTS.index(subject)] = many
-        enough = counts.sum(axis=1) >= least
-        where = [w for w, e in zip(where, enough, strict=True) if e]
-        middle = np.array([self._middle(w) for w in where]).reshape(-1, 2)
+        found = self.counted(fewest=fewest)
+        middle = np.array([self._middle(w) for w in found]).reshape(-1, 2)
         coords = {
-            "square": np.array([f"{c},{r}" for c, r in where], dtype=object),
+            "square": np.array([f"{c},{r}" for c, r in found], dtype=object),
             "subject": np.array(tables.SUBJECTS, dtype=object),
         }
-        made = xr.DataArray(
-            counts[enough], coords, ("square", "subject"), attrs={"provenance": "measured: citizens' pins"}
-        )
+        counts = np.array(list(found.values()), float).reshape(-1, len(tables.SUBJECTS))
+        made = xr.DataArray(counts, coords, ("square", "subject"), attrs={"provenance": "measured: citizens' pins"})
         out = stamp(made, "pins", given_by="participate.Register.squares").to_dataset()
         out = out.assign_coords(x=("square", middle[:, 0], {"units": "m"}), y=("square", middle[:, 1], {"units": "m"}))
         return out.assign_attrs(square=self.choices["square"], crs=self.choices["crs"])

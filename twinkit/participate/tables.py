@@ -19,6 +19,8 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from twinkit.participate.pin import SUBJECTS
+
 __all__ = [
     "FLAGS",
     "ROLES",
@@ -35,7 +37,6 @@ __all__ = [
     "visit",
 ]
 
-SUBJECTS = ("no signal", "slow", "proposal", "worry")
 STATES = ("waiting", "hidden", "received", "studied", "accepted", "rejected")
 """waiting: for a moderator · hidden: by one · received · studied, with figures · accepted or rejected, with reasons."""
 ROLES = ("viewer", "moderator", "planner", "administrator")

@@ -16,6 +16,7 @@ from twinkit.error import TwinError
 from twinkit.participate.desk import Desk
 from twinkit.participate.grid import ACROSS, Grid, short
 from twinkit.participate.guard import Guard
+from twinkit.participate.pin import SUBJECTS
 from twinkit.participate.register import SHOWN
 from twinkit.participate.visit import Visit, style
 
@@ -251,11 +252,7 @@ class Pages:
         """What a picture of the squares and the table behind it need."""
         grid = self.grid
         view = grid.view(corner)
-        counts = self.register.squares(fewest=fewest)
-        table = []
-        for square, row in zip(counts.square.values, counts.pins.values, strict=True):
-            column, line = map(int, str(square).split(","))
-            table.append(((column, line), [int(n) for n in row], int(row.sum())))
+        table = [(square, row, sum(row)) for square, row in self.register.counted(fewest=fewest).items()]
         cells = grid.cells(view, {square: total for square, _, total in table})
         for cell in cells:
             column, row = cell["square"]
@@ -280,7 +277,7 @@ class Pages:
             "cells": cells, "view": view, "names": grid.names(view, self._circles(cells)), "zoomed": zoomed,
             "ways": {way: to for way, to in ways.items() if to != here}, "scale": visit.length(length), "share": share,
             "table": sorted(seen, key=lambda row: -row[2])[:40], "side": visit.length(grid.side),
-            "subjects": [str(s) for s in counts.subject.values],
+            "subjects": SUBJECTS,
             "alt": visit.say(
                 "map_alt", place=self.title, squares=visit.number(len(seen)),
                 pins=visit.number(sum(row[2] for row in seen)),
@@ -297,28 +294,20 @@ class Pages:
 
     def shown_squares(self) -> set[tuple[int, int]]:
         """Squares in which enough pins lie to be shown."""
-        found = self.register.squares()["square"].values
-        return {(int(c), int(r)) for c, r in (str(s).split(",") for s in found)}
+        return set(self.register.counted())
 
     def form(self, visit: Visit) -> Any:
         """The form of a pin in a square."""
         return self._form(visit, self.grid.square(visit.query("square")))
 
     def _form(self, visit: Visit, square: tuple[int, int], *, message: str = "", status: int = 200) -> Any:
-        from twinkit.participate import tables
-
         others: list[tuple[str, int]] = []
         with contextlib.suppress(TwinError):  # a register that does not answer must not lose what was written
-            counts = self.register.squares()
-            name = f"{square[0]},{square[1]}"
-            if name in counts.square.values:
-                row = counts.pins.sel(square=name)
-                pairs = zip(row.subject.values, row.values, strict=True)
-                others = [(str(s), int(n)) for s, n in pairs if n]
-        column, row_ = square
+            row = self.register.counted(square=square).get(square, ())
+            others = [(subject, n) for subject, n in zip(SUBJECTS, row, strict=False) if n]
         return visit.page(
-            "pin.html", "/", status=status, square=square, back=f"{max(0, column - 6)},{max(0, row_ - 6)}",
-            key=visit.field("key")[:64] or secrets.token_hex(16), subjects=tables.SUBJECTS, message=message,
+            "pin.html", "/", status=status, square=square, back="{},{}".format(*self.grid.around(square)),
+            key=visit.field("key")[:64] or secrets.token_hex(16), subjects=SUBJECTS, message=message,
             words=visit.field("words")[:4800], chosen=visit.field("subject"), others=others,
             moderated=self.register.choices["moderated"], side=visit.length(self.grid.side),
         )  # fmt: skip
