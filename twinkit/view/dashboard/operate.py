@@ -67,8 +67,13 @@ class _Operate:
         self.told: set[tuple[str, str, str]] = set()
         self.looked_for_faults = -FINDINGS
         self.findings_of: Any = None
+        self.doc: Any = None
+        self.due = False
         self._build()
         self._look(first=True)
+        where = need().state.curdoc
+        if where is not None and where.session_context is not None:
+            self.doc = where  # from here on it belongs to a browser, too
 
     # ---------------------------------------------------------------- the page
 
@@ -274,7 +279,7 @@ class _Operate:
         text = self._say("past", when=self._when(self.known_at, seconds=True)) if past else ""
         if past and self.known.record is None:
             text += " " + self._say("none_then", when=self._when(self.known_at, seconds=True))
-        self.banner.object = f'<div class="tk-alert" role="status"><p>{html.escape(text)}</p></div>' if text else ""
+        self.banner.object = f'<div class="tk-status" role="status"><p>{html.escape(text)}</p></div>' if text else ""
         self.back.visible = past
 
     def _about(self) -> np.datetime64:
@@ -412,8 +417,20 @@ class _Operate:
             return
         if self.drawn is not None and self.drawn[4] != variable:
             self._choices()
-            sensor = str(self.cell.value or "")
         self.drawn = state
+        if self.doc is None:
+            self._paint()
+        elif not self.due:
+            # Panel tells of a choice without the document's lock, and figures may not be changed without it
+            self.due = True
+            self.doc.add_next_tick_callback(lambda: self.session.act("viewer", self._paint))
+        self._alarms()
+        self._assumed()
+
+    def _paint(self) -> None:
+        """The figures of what is chosen now."""
+        self.due = False
+        about, sensor, variable = self._about(), str(self.cell.value or ""), str(self.variable.value or "")
         known, days = self.known, float(self.span.value)
         site = self.watch.places[1].get(sensor, sensor)
         alarm = next((a for a in known.alarms if a["sensor"] == sensor), None) if variable == "load" else None
@@ -423,8 +440,6 @@ class _Operate:
         self.fan_picture.show(alt=alt, table=behind if len(behind) else None)
         alt, behind = self.innovations.feed(known, sensor if variable == "load" else "", days, alarm)
         self.gap_picture.show(alt=alt, table=behind if len(behind) else None)
-        self._alarms()
-        self._assumed()
 
     def _words(self, alarm: dict[str, Any]) -> dict[str, str]:
         sensor = f" {plain(alarm['sensor'])}" if alarm["sensor"] else ""
