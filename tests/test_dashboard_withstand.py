@@ -600,13 +600,13 @@ def test_hostile_choices_are_one_message_and_the_answers_stay(opened):
 def test_the_fields_follow_the_hazard_and_the_grid(opened):
     page = opened("viewer")
     assert "surface/flood_depth" in page.hazard.reason.object
-    assert page.hazard.kind.disabled_options == ["flood_map"]
-    page.hazard.kind.value = "blackout"
+    assert page.hazard.kind.disabled_options == ["Flood as the twin's map has it"]
+    page.hazard.choose("blackout")
     page.compare()
     assert page.session.notices == []
     page.grid.value = []
-    assert page.hazard.kind.disabled_options == ["flood_map", "blackout"]
-    assert page.hazard.kind.value == "cyclone"
+    assert page.hazard.kind.disabled_options == ["Flood as the twin's map has it", "Power cut"]
+    assert page.hazard.asked == "cyclone"
     assert "let them be generated" in page.hazard.reason.object
     wind = page.hazard.widgets["wind"]
     made = page.hazard.fields[0]
@@ -615,7 +615,7 @@ def test_the_fields_follow_the_hazard_and_the_grid(opened):
     wind.value = "20"
     assert made.value == "cyclonic storm"
     for kind in ("earthquake", "cut", "common_mode", "track"):
-        page.hazard.kind.value = kind
+        page.hazard.choose(kind)
         page.compare()
     assert page.session.notices == []
 

@@ -432,7 +432,10 @@ class _HazardForm:
     def __init__(self, page: _Page, twin: Any, key: str, *, optional: bool = False) -> None:
         self.page, self.language, self.optional = page, page.language, optional
         pn = page.pn
-        self.kind = pn.widgets.Select(label=say(key, self.language), **WIDE)
+        self.labels = {"": say("nothing", self.language)} if optional else {}
+        self.labels |= {k: say(f"k_{k}", self.language) for k in KINDS}
+        # a list and no dict: Panel shuts an option by the text that stands in the page
+        self.kind = pn.widgets.Select(label=say(key, self.language), options=list(self.labels.values()), **WIDE)
         self.reason = pn.pane.HTML("", sizing_mode="stretch_width")
         self.fields = pn.Column(sizing_mode="stretch_width")
         self.view = pn.Column(self.kind, self.reason, self.fields, sizing_mode="stretch_width")
@@ -443,20 +446,28 @@ class _HazardForm:
         self.kind.param.watch(lambda _event: self._ask(), "value")
         self.kind.param.watch(page.changed, "value")
 
+    @property
+    def asked(self) -> str:
+        """The kind that is chosen; "" for none."""
+        return next((k for k, label in self.labels.items() if label == self.kind.value), "")
+
+    def choose(self, kind: str) -> None:
+        """Choose a kind."""
+        self.kind.value = self.labels[kind]
+
     def renew(self, twin: Any) -> None:
-        """Take another twin: what it lacks is shut."""
-        self.twin = twin
+        """Take another twin: what it lacks is shut; what was typed for what it has stays."""
+        before, self.twin = self.asked, twin
         missing = unfit(twin)
-        options = {say("nothing", self.language): ""} if self.optional else {}
-        options |= {say(f"k_{k}", self.language): k for k in KINDS}
-        self.kind.param.update(options=options, disabled_options=[])
-        if self.kind.value in missing or self.kind.value is None:
-            self.kind.value = next(iter(options.values()))
-        self.kind.disabled_options = list(missing)
+        if self.asked in missing:
+            self.kind.disabled_options = []
+            self.kind.value = next(iter(self.labels.values()))
+        self.kind.disabled_options = [self.labels[k] for k in missing]
         lines = [] if self.optional else [self._why(k, v) for k, v in missing.items()]
         self.reason.object = "".join(f'<p class="tk-small">{html.escape(line)}</p>' for line in lines)
         self.reason.visible = bool(lines)
-        self._ask()
+        if self.asked != before or not self.known:
+            self._ask()
 
     def _why(self, kind: str, missing: str) -> str:
         said_of = say("needs_grid", self.language) if kind == "blackout" else missing
@@ -466,11 +477,11 @@ class _HazardForm:
         """The fields of the kind that is chosen."""
         self.widgets, self.known = {}, ()
         parts: list[Any] = []
-        if self.kind.value:
-            self.known = fields(self.twin, self.kind.value)
+        if self.asked:
+            self.known = fields(self.twin, self.asked)
             self.widgets = {f.key: _widget(f, self.language) for f in self.known}
             parts = list(self.widgets.values())
-        if self.kind.value == "cyclone":
+        if self.asked == "cyclone":
             parts.insert(0, self._category())
         for widget in self.widgets.values():
             widget.param.watch(self.page.changed, "value")
@@ -501,10 +512,10 @@ class _HazardForm:
 
     def chosen(self, twin: Any) -> Chosen | None:
         """The hazard as the fields say it, checked."""
-        if not self.kind.value:
+        if not self.asked:
             return None
         values = {f.key: _read(self.widgets[f.key], f) for f in self.known}
-        return chosen(twin, self.kind.value, values)
+        return chosen(twin, self.asked, values)
 
 
 class _PlanForm:

@@ -308,7 +308,7 @@ def category(wind: float) -> str:
 # ---------------------------------------------------------------- what it does
 
 
-def struck(twin: xr.DataTree, hazard: Chosen, *, seed: int, members: int = MEMBERS) -> Event:
+def struck(twin: xr.DataTree, hazard: Chosen, *, seed: int, members: int = MEMBERS, step: float = 1.0) -> Event:
     """The hazard on a twin, by the function of `twinkit.resilience` that is made for it.
 
     Parameters
@@ -318,6 +318,8 @@ def struck(twin: xr.DataTree, hazard: Chosen, *, seed: int, members: int = MEMBE
     seed : int
     members : int
         Of a cyclone or an earthquake.
+    step : float [h]
+        In which a cyclone moves.
 
     Returns
     -------
@@ -331,7 +333,7 @@ def struck(twin: xr.DataTree, hazard: Chosen, *, seed: int, members: int = MEMBE
     kind = hazard.kind
     if kind in ("cyclone", "track"):
         way = _way(hazard)
-        made = resilience.cyclone(twin, way, members=members, seed=seed)
+        made = resilience.cyclone(twin, way, members=members, seed=seed, step=step)
         moment, centre = _nearest(twin, way) if kind == "track" else (_moment(hazard), _place(hazard))
         return Event((made,), moment, centre, members, way)
     moment, centre = _moment(hazard), middle(twin)
@@ -388,7 +390,8 @@ def footprint(twin: xr.DataTree, hazard: Chosen, *, pixels: int = 60) -> xr.Data
     if hazard.kind not in ("cyclone", "track", "earthquake"):
         return None
     points, y, x = _points(twin, pixels)
-    made = struck(points, hazard, seed=0, members=1).hazards[0]
+    # by the hour a swift storm would leave rings on the map
+    made = struck(points, hazard, seed=0, members=1, step=0.25).hazards[0]
     name = "shaking" if hazard.kind == "earthquake" else "wind_gust"
     worst = made[name].isel(member=0).max("time").values[: len(y) * len(x)].reshape(len(y), len(x))
     return xr.DataArray(worst, {"y": y, "x": x}, ("y", "x"), name=name, attrs={"units": made[name].attrs["units"]})

@@ -6,6 +6,7 @@ desk.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -128,8 +129,9 @@ def _layer(made: Any, layer: xr.DataArray, language: str) -> str:
     image.level = "underlay"
     name, unit = say(f"i_{layer.name}", language), str(layer.attrs.get("units", ""))
     bar = ColorBar(
-        color_mapper=mapper, title=f"{name} [{unit}]", orientation="horizontal", height=12, padding=4,
-        title_text_font_size=TEXT, title_text_font_style="normal", major_label_text_font_size=TEXT,
+        color_mapper=mapper, title=f"{name} [{unit}]", orientation="horizontal", height=12, width=220, padding=4,
+        location=(0, 0), title_text_font_size=TEXT, title_text_font_style="normal",
+        major_label_text_font_size=TEXT,
         ticker=BasicTicker(desired_num_ticks=4), formatter=digits(language), border_line_color=None,
     )  # fmt: skip
     made.add_layout(bar, "below")
@@ -244,19 +246,37 @@ def _places(
 
 
 def _furniture(made: Any, extent: tuple[float, float, float, float], language: str) -> None:
-    """Scale bar and north."""
-    from bokeh.models.annotations import ScaleBar
-
-    bar = ScaleBar(
-        range=made.x_range, unit="m", location="bottom_left", bar_length=0.25,
-        label_text_font_size=TEXT, background_fill_alpha=0.8, border_line_color=None, padding=6, margin=4,
-    )  # fmt: skip
-    made.add_layout(bar)
+    """Scale bar and north, in the corners of the region and not of the figure."""
+    left, right, low, high = extent
+    goal = (right - left) / 4
+    power = 10.0 ** math.floor(math.log10(goal))
+    length = max(m * power for m in (1, 2, 5) if m * power <= goal)
+    start, up = left + 0.04 * (right - left), low + 0.05 * (high - low)
+    white = {"background_fill_color": "white", "background_fill_alpha": 0.85, "padding": 2}
+    made.line([start, start + length], [up, up], color="white", line_width=7)
+    made.line([start, start + length], [up, up], color="black", line_width=3)
+    text = number(length / 1e3, language=language, unit="km" if language != "fa" else "کیلومتر")
     made.text(
-        x=[extent[1]], y=[extent[3]], text=[f"↑ {said_in_view('north', language=language)}"], text_font_size="15px",
-        text_align="right", text_baseline="top", x_offset=-6, y_offset=6, background_fill_color="white",
-        background_fill_alpha=0.8, padding=2,
-    )  # fmt: skip
+        x=[start + length / 2],
+        y=[up],
+        text=[text],
+        text_font_size=TEXT,
+        text_align="center",
+        text_baseline="bottom",
+        y_offset=-5,
+        **white,
+    )
+    made.text(
+        x=[right],
+        y=[high],
+        text=[f"↑ {said_in_view('north', language=language)}"],
+        text_font_size="15px",
+        text_align="right",
+        text_baseline="top",
+        x_offset=-6,
+        y_offset=6,
+        **white,
+    )
 
 
 def _canvas(left: float, right: float, low: float, high: float) -> Any:

@@ -312,7 +312,7 @@ def _axes(across: str, up: str, language: str, *, rows: list[str] | None = None,
         min_border_right=14, **given,
     )  # fmt: skip
     made.xaxis.formatter = digits(language)
-    made.xaxis.ticker.desired_num_ticks = 5 if rows is None else 2
+    made.xaxis.ticker.desired_num_ticks = 5 if rows is None else 3
     if rows is None:
         made.yaxis.formatter = digits(language)
     for axis in made.axis:
