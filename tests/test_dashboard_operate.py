@@ -505,23 +505,31 @@ def shows(page, text):
 
 @pytest.fixture(scope="module")
 def live(dashboards, region, seen, tmp_path_factory):
-    """A server on a store into which readings come: its address, the store, and the journal."""
+    """A server on a store into which readings come: its address, and what journals the first rows, or others."""
     path = tmp_path_factory.mktemp("live") / "town.twin"
     tk.save(region, path, message="before any reading")
-    with tk.store.journal(path) as journal:
-        journal.record(said(seen.isel(time=slice(0, 40))))
-        with dashboards(path, "--app", "operate") as address:
-            yield f"{address}/operate", path, journal
+
+    def come(rows=0, *, part=None):
+        have = len(tk.store.arrivals(path).time)
+        if part is not None:
+            journal.record(said(part))
+        elif rows > have:
+            journal.record(said(seen.isel(time=slice(have, rows))))
+
+    with tk.store.journal(path) as journal, dashboards(path, "--app", "operate") as address:
+        yield f"{address}/operate", come
 
 
 def test_readings_appear_by_themselves_and_so_does_the_alarm_with_its_evidence(live, looking, seen):
-    address, _, journal = live
+    address, come = live
     began = time.perf_counter()
     page = looking(address)
-    shows(page, "No alarm: readings and estimate agree.")
+    assert "twinkit live town.twin --broker" in shows(page, "No reading has come into this store yet")
     print(f"opened in {time.perf_counter() - began:.1f} s")
+    come(40)
+    shows(page, "No alarm: readings and estimate agree.")
     assert "09:45 UTC (estimate)" in shows(page, "Map of 26 sites")
-    journal.record(said(seen.isel(time=slice(40, 112))))
+    come(112)
     sensor = str(seen["cell"].to_numpy()[4])
     shows(page, f"sensor biased {sensor}, since 2026-03-02 1")
     told = page.get_by_role("listitem").first.inner_text()
@@ -541,9 +549,9 @@ def test_readings_appear_by_themselves_and_so_does_the_alarm_with_its_evidence(l
 
 
 def test_the_sliders_go_back_in_time_by_keyboard_and_the_fields_by_typing(live, looking, seen):
-    address, path, journal = live
-    if state.Watch(path).look() and len(tk.store.arrivals(path).time) < 112:
-        journal.record(said(seen.isel(time=slice(40, 112))))
+    address, come = live
+    come(40)
+    come(112)
     page = looking(address)
     shows(page, "now, with all that came")
     slider = page.get_by_role("slider", name="Known at")
@@ -591,9 +599,8 @@ def test_the_sliders_go_back_in_time_by_keyboard_and_the_fields_by_typing(live, 
 
 
 def test_a_correction_changes_the_answer_and_a_pause_holds_it(live, looking, seen):
-    address, path, journal = live
-    if len(tk.store.arrivals(path).time) < 112:
-        journal.record(said(seen.isel(time=slice(40, 112))))
+    address, come = live
+    come(112)
     page = looking(address)
     sensor = str(seen["cell"].to_numpy()[1])
     shows(page, "now, with all that came")
@@ -603,7 +610,7 @@ def test_a_correction_changes_the_answer_and_a_pause_holds_it(live, looking, see
     pause = page.get_by_role("button", name="Pause")
     pause.click()
     shows(page, "Paused: nothing new is shown.")
-    journal.record(said(wrong * 0 + 0.95))
+    come(part=wrong * 0 + 0.95)
     time.sleep(3)
     assert shows(page, f"Load of {sensor}: ") == before
     page.get_by_role("button", name="Go on").click()
@@ -618,7 +625,8 @@ def test_a_correction_changes_the_answer_and_a_pause_holds_it(live, looking, see
     ("width", "scheme", "language"), [(1440, "light", "en"), (360, "dark", "en"), (360, "light", "fa")]
 )
 def test_the_page_fits_is_read_by_all_and_says_its_times(live, looking, axe, width, scheme, language):
-    address, _, _ = live
+    address, come = live
+    come(112)
     page = looking(address, width=width, scheme=scheme, locale=language)
     words = {"en": "with all that came", "fa": "با هر آنچه رسیده"}
     shows(page, words[language])
@@ -673,7 +681,7 @@ def hostile(tmp_path):
     return path
 
 
-def test_hostile_names_and_values_are_text_and_a_store_that_vanishes_is_said(hostile, dashboards, looking, tmp_path):
+def test_hostile_names_and_values_are_text_and_what_vanishes_is_said(hostile, dashboards, looking, tmp_path):
     with dashboards(hostile, "--app", "operate") as address:
         page = looking(f"{address}/operate")
         shows(page, "now, with all that came")
@@ -698,9 +706,11 @@ def test_hostile_names_and_values_are_text_and_a_store_that_vanishes_is_said(hos
         )
         assert forged >= 4
         time.sleep(1)
-        page.said.clear()
         page.close()
-        page = looking(f"{address}/operate")
+        page.said.clear()
+        page = looking()
+        page.clock.install()
+        page.goto(f"{address}/operate")
         shows(page, "now, with all that came")
 
         hostile.rename(tmp_path / "away")
@@ -708,16 +718,6 @@ def test_hostile_names_and_values_are_text_and_a_store_that_vanishes_is_said(hos
         assert page.get_by_text("Load of ").count(), "what was shown stays"
         (tmp_path / "away").rename(hostile)
         shows(page, "The store is back")
-        page.close()
-
-
-def test_a_store_without_readings_says_what_to_run(town_store, dashboards, looking):
-    with dashboards(town_store, "--app", "operate", "--language", "en") as address:
-        page = looking()
-        page.clock.install()
-        page.goto(f"{address}/operate")
-        assert "twinkit live town.twin --broker" in shows(page, "No reading has come into this store yet")
-        assert page.get_by_text("demo --live").count() == 1
     # the server is gone: the page itself says so
     page.clock.fast_forward(40_000)
     assert page.get_by_role("alert").filter(has_text="No word from the server for").count() == 1
