@@ -1,6 +1,7 @@
 """From a simulated day to records and back: the truth is SUMO's, the records are those of a third of the people."""
 
 import importlib.util
+import sys
 
 import numpy as np
 import pandas as pd
@@ -191,6 +192,15 @@ def test_a_simulation_repeats_and_everybody_arrives(world):
     metres = np.bincount(one.trip_of.values, roads.length.values[one.street.values], one.sizes["trip"])
     drove = metres > 0
     assert (metres[drove] / (one.arrives - one.departs).values[drove]).max() < 80 / 3.6 * 1.3
+
+
+def test_a_simulator_that_fails_or_never_ends_is_one_error(world, monkeypatch, tmp_path):
+    module = sys.modules["twinkit.mobility.simulate"]
+    with pytest.raises(TwinError, match="traffic that SUMO takes"):
+        module._done([module._program("sumo"), "--net-file", "absent.xml"], tmp_path)
+    monkeypatch.setattr(module, "MOST_SECONDS", 0.5)
+    with pytest.raises(TwinError, match="a simulation in"):
+        module._done([sys.executable, "-c", "import time; time.sleep(60)"], tmp_path)
 
 
 def test_flows_by_the_hour_add_up(world):

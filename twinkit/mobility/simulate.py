@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
@@ -16,6 +17,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
 from twinkit.contract import contract, whole_seed, within
+from twinkit.dynamics import shown
 from twinkit.error import TwinError
 from twinkit.mobility.diary import DAY
 from twinkit.mobility.streets import nearest_junction
@@ -29,6 +31,8 @@ ON_FOOT = 1.2
 """Whoever begins and ends at one junction walks [m/s]."""
 LATEST = 36 * 3600
 """The simulation ends then [s after midnight]; whoever is still on the road has not arrived."""
+TICK = 600
+"""Seconds of traffic for each step of the bar."""
 MOST_SECONDS = 600
 VIEWS, SPREAD = 4, 0.1
 """Drivers see the empty streets' times in so many ways, each off by a normal of this size in the logarithm."""
@@ -50,17 +54,40 @@ def _program(name: str) -> str:
     raise TwinError(f"SUMO's program {name}", found=f"none in {folder}", hint="install eclipse-sumo anew")
 
 
-def _done(command: Sequence[str], folder: Path) -> None:
-    try:
+def _done(command: Sequence[str], folder: Path, *, steps: int = 0) -> None:
+    """Run a program to its end; where it says so many steps, with a bar."""
+    late: list[bool] = []
+    log = folder / "log.txt"
+    with log.open("w+", encoding="utf-8", errors="replace") as said:
         # S603: a program of an installed package, with numbers and names that stand in this file
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=MOST_SECONDS, check=False)  # noqa: S603
-    except subprocess.TimeoutExpired:
+        running = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=said, text=True)  # noqa: S603
+        with running:
+
+            def stop() -> None:
+                late.append(True)
+                running.kill()
+
+            watch = threading.Timer(MOST_SECONDS, stop)
+            watch.start()
+            try:
+                ticks = iter(shown(range(steps)))
+                for line in running.stdout or ():
+                    if line.startswith("Step #"):
+                        next(ticks, None)
+                for _ in ticks:
+                    pass
+            except BaseException:
+                running.kill()
+                raise
+            finally:
+                watch.cancel()
+    if late:
         raise TwinError(
             f"a simulation in {MOST_SECONDS} s", found="none", hint="take fewer persons", where=Path(command[0]).name
-        ) from None
-    if done.returncode:
-        said = (done.stderr.strip().splitlines() or ["no word"])[0][:300]
-        raise TwinError("traffic that SUMO takes", found=said, hint="look at the streets", where=Path(command[0]).name)
+        )
+    if running.returncode:
+        words = (log.read_text(encoding="utf-8").strip().splitlines() or ["no word"])[0][:300]
+        raise TwinError("traffic that SUMO takes", found=words, hint="look at the streets", where=Path(command[0]).name)
 
 
 def _network(streets: xr.Dataset, lanes: np.ndarray, speed: np.ndarray, length: np.ndarray, folder: Path) -> None:
@@ -81,7 +108,7 @@ def _network(streets: xr.Dataset, lanes: np.ndarray, speed: np.ndarray, length: 
 
 
 @contract(reads=["length", "speed", "lanes", "departs"], gives=["departs"], computes=True)
-def simulate(streets: xr.Dataset, trips: xr.Dataset, *, seed: int) -> xr.Dataset:
+def simulate(streets: xr.Dataset, trips: xr.Dataset, *, seed: int, progress: bool = True) -> xr.Dataset:
     """The trips of a day as SUMO drives them: routes, queues, arrivals.
 
     Parameters
@@ -92,6 +119,8 @@ def simulate(streets: xr.Dataset, trips: xr.Dataset, *, seed: int) -> xr.Dataset
         What `diary` gives. A person sets out when the trip before has ended, or later.
     seed : int
         Same seed, same traffic.
+    progress : bool
+        Show a progress bar when it takes longer than two seconds.
 
     Returns
     -------
@@ -144,7 +173,7 @@ def simulate(streets: xr.Dataset, trips: xr.Dataset, *, seed: int) -> xr.Dataset
         folder = Path(name)
         _network(streets, lanes, speed, length, folder)
         which = np.flatnonzero(drives)
-        passes = _driven(folder, which, departs, [ways[i] for i in which], number, arrives)
+        passes = _driven(folder, which, departs, [ways[i] for i in which], number, arrives, progress)
     whose, street, left = passes
     order = np.lexsort([left, whose])
     attrs = {"provenance": f"generated: SUMO, mesoscopic, seed {seed}"}
@@ -190,7 +219,13 @@ def _routes(streets: xr.Dataset, time: np.ndarray, start: np.ndarray, stop: np.n
 
 
 def _driven(
-    folder: Path, drives: np.ndarray, departs: np.ndarray, routes: list[str], seed: int, arrives: np.ndarray
+    folder: Path,
+    drives: np.ndarray,
+    departs: np.ndarray,
+    routes: list[str],
+    seed: int,
+    arrives: np.ndarray,
+    progress: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Whose trip left which street when; arrivals are written into `arrives`."""
     nothing = np.empty(0, dtype=np.int64)
@@ -204,8 +239,12 @@ def _driven(
         file.write("</routes>\n")
     command = [_program("sumo"), "--net-file", "net.xml", "--route-files", "t.xml", "--mesosim", "true"]
     command += ["--vehroute-output", "out.xml", "--vehroute-output.exit-times", "true", "--end", str(LATEST)]
-    command += ["--seed", str(seed), "--no-step-log", "true", "--no-warnings", "true", "--xml-validation", "never"]
-    _done(command, folder)
+    command += ["--seed", str(seed), "--no-warnings", "true", "--xml-validation", "never"]
+    if progress:
+        command += ["--step-log.period", str(TICK)]
+    else:
+        command += ["--no-step-log", "true"]
+    _done(command, folder, steps=LATEST // TICK if progress else 0)
     whose: list[int] = []
     street: list[str] = []
     left: list[str] = []
