@@ -137,18 +137,22 @@ class _Page:
         self.worker = Worker(self._answer)
         sites = self.plan.sites()
         self.site = sites[0] if sites else ""
-        self.filling = False
+        self.filling = self.ready = False
         self.map = PlanMap(self.plan, self._touched, self.say.length)
         self._controls()
         self._pictures()
         self._fill()
         self.whole = page(session, self.say("title"), controls=self.controls, pictures=self.pictures)
         self._shaped()
+        self.ready = True
         if self.served:
             self.pn.state.on_session_destroyed(lambda _context: self.worker.end())
             if session.store is not None:
                 self.pn.state.add_periodic_callback(self._look, period=5_000)
-        self.ask()
+            # not sooner: a thread that answers before the page is whole would speak to nobody
+            self.pn.state.onload(self.ask)
+        else:
+            self.ask()
 
     # ---------------------------------------------------------------- fields
 
@@ -261,7 +265,7 @@ class _Page:
         self.picture = picture(self.say("map_heading"), self.map.figure, language=self.session.language, name="plan")
         keys = self.pn.pane.HTML(self.say.keys(pins=self.pins is not None), **wide)
         zoom = [
-            self._button(k, functools.partial(self.map.zoom, by))
+            self._button(k, functools.partial(self._put, functools.partial(self.map.zoom, by)))
             for k, by in (("nearer", 1.6), ("farther", 1 / 1.6), ("whole", 0.0))
         ]
         self.w_state = self.pn.pane.HTML("", **wide)
@@ -290,7 +294,8 @@ class _Page:
         return self.pins is not None and bool(self.w_wishes.value)
 
     def _show_wishes(self) -> None:
-        self.map.ask_for(self.pins[0] if self.pins is not None and self.w_wishes.value else None)
+        shown = self.pins[0] if self.pins is not None and self.w_wishes.value else None
+        self._put(functools.partial(self.map.ask_for, shown))
         if self.seen is not None:
             self.w_numbers.object = self.say.numbers(self.seen, pins=self._with_pins())
 
@@ -424,7 +429,7 @@ class _Page:
                 for name, widget in self.w_tuned.items():
                     scale, now = (1e6 if name == "frequency" else 1.0), self._value(name)
                     widget.value = None if now is None else round(now / scale, 6)
-            self.map.stand(self.plan, self.site)
+            self._put(functools.partial(self.map.stand, self.plan, self.site))
             self.b_undo.disabled, self.b_redo.disabled = not self.plan.edits, not self.plan.undone
             self.w_steps.object = self.say.steps(self.plan)
         finally:
@@ -480,7 +485,8 @@ class _Page:
             self._put(functools.partial(self._refused, plan, extra, fault))
 
     def _put(self, change: Callable[[], None]) -> None:
-        if self.served:
+        """Change the page from anywhere: Panel calls some watchers without the lock that Bokeh's models want."""
+        if self.served and self.ready:
             self.where.add_next_tick_callback(change)
         else:
             change()
@@ -593,6 +599,6 @@ class _Page:
         self.compared.view.visible = True
         self.compared.show(figure, table=table)
         row = table.isel(branch=-1)
-        parts = {k: self.say.count(float(row[k])) for k in ("covered", "gained", "lost")}
+        parts = {k: self.say.people(float(row[k])) for k in ("covered", "gained", "lost")}
         parts["share"] = self.say.share(float(row["share"]) / 100.0)
         self.session.tell(self.say("compared", **parts, **shown))

@@ -37,6 +37,10 @@ class Said:
         """A number in three digits."""
         return number(value, language=self.language, unit=unit)
 
+    def people(self, value: float) -> str:
+        """A number of people, of whom there are no parts."""
+        return self.count(float(round(value)))
+
     def share(self, value: float) -> str:
         """A share as per cent."""
         return number(value, language=self.language, share=True)
@@ -81,11 +85,11 @@ class Said:
     def numbers(self, seen: Seen, *, pins: bool) -> str:
         """People covered, gained and lost, and citizens' pins."""
         people = seen.people
-        everybody = self("share", people=self.count(people.everybody))
+        everybody = self("share", people=self.people(people.everybody))
         rows = [
-            ("people_covered", self.count(people.covered), f"{self.share(people.share)} {everybody}"),
-            ("people_gained", f"+{self.count(people.gained)}" if people.gained else self.count(0.0), ""),
-            ("people_lost", f"−{self.count(people.lost)}" if people.lost else self.count(0.0), ""),
+            ("people_covered", self.people(people.covered), f"{self.share(people.share)} {everybody}"),
+            ("people_gained", f"+{self.people(people.gained)}" if people.gained >= 0.5 else self.count(0.0), ""),
+            ("people_lost", f"−{self.people(people.lost)}" if people.lost >= 0.5 else self.count(0.0), ""),
         ]
         if pins:
             wished = seen.wished
@@ -124,13 +128,13 @@ class Said:
         """What the map shows."""
         left, right, bottom, top = plan.tables.box
         people = seen.people
-        told = {k: self.count(getattr(people, k)) for k in ("covered", "gained", "lost")}
+        told = {k: self.people(getattr(people, k)) for k in ("covered", "gained", "lost")}
         return self(
             "alt",
             width=self.count((right - left) / 1e3),
             height=self.count((top - bottom) / 1e3),
             sites=self.count(len(plan.sites())),
-            people=self.count(people.everybody),
+            people=self.people(people.everybody),
             share=self.share(people.share),
             **told,
         )
