@@ -91,6 +91,8 @@ def framed(
     for part in whole.select():
         if not isinstance(part, pn.pane.Bokeh):  # which would hand the design on to the figure
             part.design = _design()  # what the app made before it had a page, too
+            if not served:
+                _inlined(part)
     return whole
 
 
@@ -148,6 +150,30 @@ def _landmark() -> Any:
         _rename = {"aria": "html_attributes"}  # noqa: RUF012  (Panel reads it from the class)
 
     return Landmark
+
+
+def _inlined(part: Any) -> None:
+    """A part of a notebook's page fetches no sheet from elsewhere, also when it changes later.
+
+    Panel reads its sheets from the package when it shows a page in a notebook, but names their addresses again in what
+    it sends at a change.
+    """
+    from bokeh.models.css import ImportedStyleSheet, InlineStyleSheet
+    from panel.io.resources import CDN_DIST, DIST_DIR, LOCAL_DIST
+
+    def read(sheet: Any) -> Any:
+        if not isinstance(sheet, ImportedStyleSheet):
+            return sheet
+        path = DIST_DIR / sheet.url.partition("?")[0].removeprefix(CDN_DIST).removeprefix(LOCAL_DIST)
+        return InlineStyleSheet(css=path.read_text(encoding="utf-8")) if path.is_file() else sheet
+
+    changed = part._process_param_change
+
+    def changed_here(given: Any) -> Any:
+        made = changed(given)
+        return made | {"stylesheets": [read(s) for s in made["stylesheets"]]} if "stylesheets" in made else made
+
+    part._process_param_change = changed_here
 
 
 def _region(role: str, label: str) -> dict[str, str]:
