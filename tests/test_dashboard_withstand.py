@@ -307,7 +307,7 @@ def test_the_footprint_is_the_hazard_at_the_sites(town, lit):
     for kind, name in (("cyclone", "wind_gust"), ("earthquake", "shaking")):
         made = hazards.chosen(lit, kind, {"longitude": 3.02, "latitude": 0.01})
         layer = hazards.footprint(lit, made, pixels=80)
-        at_sites = hazards.struck(lit, made, seed=1, members=1).hazards[0][name].max(("member", "time"))
+        at_sites = hazards.struck(lit, made, seed=1, members=1, step=0.25).hazards[0][name].max(("member", "time"))
         sites = lit["sites"].to_dataset()
         near = layer.interp(x=sites.x, y=sites.y, kwargs={"fill_value": None})
         np.testing.assert_allclose(near.values, at_sites.values[: sites.sizes["site"]], rtol=0.03)
@@ -507,6 +507,8 @@ def comparison(**values):
 )  # fmt: skip
 def test_the_headline_says_what_the_interval_allows(values, text):
     assert headline(comparison(**values), misses=False, language="en") == text
+    there = headline(comparison(**values), misses=False, language="en", storm=False)
+    assert there == text.replace("after landfall", "after the strike")
     assert "nobody loses service" in headline(comparison(**values), misses=True, language="en")
 
 
@@ -626,3 +628,12 @@ def test_the_page_speaks(opened, language):
     assert page.session.notices == []
     assert page.lines[0] != ""
     assert all(p.alt for p in page.shown.values())
+
+
+def test_a_cell_of_a_notebook_shows_the_same_on_a_twin_that_was_never_saved(town):
+    pytest.importorskip("panel")
+    page = _Page(Session(twin=town, role="administrator"))
+    assert page.session.notices == []
+    assert page.lines[0].startswith("With plan B, ")
+    assert not hasattr(page, "keep")
+    assert tk.view.dashboard(town, app="withstand") is not None

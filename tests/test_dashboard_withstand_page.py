@@ -92,7 +92,8 @@ def expected(store, kind, values, second, *, draws=1000, **look):
     question, hours = answers.question(hazards.chosen(twin, kind, values), look)
     one, two = (here.answer(question, plans.plan(p), draws=draws) for p in ({}, second))
     found = answers.compared(one, two, hours=hours)
-    return headline(found, misses=False, language="en"), here, question
+    storm = kind in ("cyclone", "track")
+    return headline(found, misses=False, language="en", storm=storm), here, question
 
 
 def first_second(store):
@@ -161,7 +162,7 @@ def test_a_hazard_and_a_plan_are_chosen_by_keyboard_alone(opened, shared_town):
     typed("Hours after landfall that count", "30")
     go_to("Compare the plans")
     page.keyboard.press("Enter")
-    page.get_by_text("30 hours after landfall").first.wait_for()
+    page.get_by_text("30 hours after the strike").first.wait_for()
     done(page)
     second = {"at": "s003 s007", "battery": 48.0, "second_fibre": True, "crews": 8}
     said, *_ = expected(shared_town, "earthquake", {"magnitude": 6.7}, second, hours=30.0)

@@ -74,7 +74,7 @@ def app(session: Session) -> Any:
     return _Page(session).whole
 
 
-def headline(found: answers.Comparison, *, misses: bool, language: str) -> str:
+def headline(found: answers.Comparison, *, misses: bool, language: str, storm: bool = True) -> str:
     """The one sentence: how many people more are served with the second plan, and how sure that is.
 
     Parameters
@@ -83,17 +83,24 @@ def headline(found: answers.Comparison, *, misses: bool, language: str) -> str:
     misses : bool
         The hazard fells nothing.
     language : str
+    storm : bool
+        Hours count from landfall; else from the strike.
     """
-    hours = number(found.hours, language=language)
+    when = {"hours": number(found.hours, language=language), "event": _event(storm, language)}
     if misses:
         return say("head_misses", language)
     if found.verdict == "same":
-        return say("head_same", language, hours=hours)
+        return say("head_same", language, **when)
     ends = (found.more, found.low, found.high)
     if found.verdict == "fewer":
         ends = (-found.more, -found.high, -found.low)
     told = dict(zip(("more", "low", "high"), (_people(v, language) for v in ends), strict=True))
-    return say(f"head_{found.verdict}", language, hours=hours, **told)
+    return say(f"head_{found.verdict}", language, **when, **told)
+
+
+def _event(storm: bool, language: str) -> str:
+    """What the hours are counted from."""
+    return say("e_landfall" if storm else "e_strike", language)
 
 
 def _people(value: float, language: str) -> str:
@@ -109,6 +116,11 @@ class _Asked:
     first: Plan
     second: Plan
     draws: int
+
+    @property
+    def storm(self) -> bool:
+        """Whether the hazard comes ashore; else it strikes."""
+        return self.question.hazard.kind in ("cyclone", "track")
 
 
 class _Page:
@@ -352,12 +364,24 @@ class _Page:
         self._on_page(put)
 
     def _curves(self, asked: _Asked, first: answers.Answer, second: answers.Answer) -> Callable[[], None]:
-        language = self.language
         found = answers.compared(first, second, hours=asked.hours)
         lines = self._lines(asked, found, first, misses=first.misses and second.misses)
         curves = answers.curve(first), answers.curve(second)
-        both = people_curves(curves[0], curves[1], (first, second), hours=asked.hours, language=language)
-        gap = difference_band(answers.difference(first, second), first.moment, hours=asked.hours, language=language)
+        both = people_curves(
+            curves[0],
+            curves[1],
+            (first, second),
+            hours=asked.hours,
+            event=_event(asked.storm, self.language),
+            language=self.language,
+        )
+        gap = difference_band(
+            answers.difference(first, second),
+            first.moment,
+            hours=asked.hours,
+            event=_event(asked.storm, self.language),
+            language=self.language,
+        )
         about = self._about(asked, first)
 
         def put() -> None:
@@ -371,22 +395,24 @@ class _Page:
 
     def _lines(self, asked: _Asked, found: answers.Comparison, first: answers.Answer, *, misses: bool) -> list[str]:
         language = self.language
-        lines = [headline(found, misses=misses, language=language)]
+        lines = [headline(found, misses=misses, language=language, storm=asked.storm)]
         counts = {
             "a": found.first[0], "a_low": found.first[1], "a_high": found.first[2],
             "b": found.second[0], "b_low": found.second[1], "b_high": found.second[2], "before": first.people_before,
         }  # fmt: skip
         lines.append(say("head_ends", language, **{k: _people(max(v, 0.0), language) for k, v in counts.items()}))
         lines.append(say("head_about", language, draws=number(found.draws, language=language)))
-        if misses or found.verdict == "same":
+        if misses:
             return lines
+        saved = {"more": found.hours_more, "low": found.hours_low, "high": found.hours_high}
+        told = {k: _people(v, language) for k, v in saved.items()}
+        whole = say("head_hours", language, days=number(asked.question.days, language=language), **told)
+        if found.verdict == "same":
+            return [*lines, whole]
         shares = {k: number(getattr(found, k), language=language, share=True) for k in ("better", "worse")}
         single = {"low": _people(found.single_low, language), "high": _people(found.single_high, language)}
         lines.append(say("head_single", language, **single, **shares))
-        saved = {"more": found.hours_more, "low": found.hours_low, "high": found.hours_high}
-        told = {k: _people(v, language) for k, v in saved.items()}
-        lines.append(say("head_hours", language, days=number(asked.question.days, language=language), **told))
-        return lines
+        return [*lines, whole]
 
     def _about(self, asked: _Asked, first: answers.Answer) -> str:
         """What the answer rests on, behind a summary."""
@@ -419,7 +445,8 @@ class _Page:
     def _reach(self, asked: _Asked, draws: int) -> Callable[[], None]:
         one, two = (self.state.reached(asked.question, p, draws=draws) for p in (asked.first, asked.second))
         later = answers.LATER
-        drawn = reach_bars(one, two, warning=asked.question.warning, later=later, language=self.language)
+        event = _event(asked.storm, self.language)
+        drawn = reach_bars(one, two, warning=asked.question.warning, later=later, event=event, language=self.language)
         return lambda: self._show("reach", drawn)
 
     def _show(self, name: str, drawn: Drawn) -> None:

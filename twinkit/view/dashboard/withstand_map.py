@@ -59,7 +59,7 @@ def hazard_map(scene: Scene, answers: tuple[Answer, Answer], critical: xr.Datase
     chance = scene.events[0].hazards[0]["failure"].max(("member", "time")).to_numpy()[: len(names)]
     if layer is None and (chance > 0).any():
         hurt = chance > 0
-        cross = made.scatter(x[hurt], y[hurt], marker="x", size=16, color=DEEP, line_width=3)
+        cross = made.scatter(x[hurt], y[hurt], marker="x", size=13, color=DEEP, line_width=2.5)
         legend.append((say("l_struck", language), [cross]))
         what = say("alt_struck", language, count=number(int(hurt.sum()), language=language))
     dots = made.scatter(
@@ -121,6 +121,8 @@ def _layer(made: Any, layer: xr.DataArray, language: str) -> str:
         values = np.where(values > 0, values, np.nan)
     some = values[np.isfinite(values)]
     least, most = (float(some.min()), float(some.max())) if some.size else (0.0, 1.0)
+    if str(layer.name) == "flood_depth":
+        least = 0.0
     if most - least < 1e-6:
         most = least + 1.0
     mapper = LinearColorMapper(palette=list(reversed(Cividis256)), low=least, high=most, nan_color="rgba(0,0,0,0)")
@@ -136,6 +138,8 @@ def _layer(made: Any, layer: xr.DataArray, language: str) -> str:
     )  # fmt: skip
     made.add_layout(bar, "below")
     told = {k: number(v, language=language) for k, v in (("low", least), ("high", most))}
+    if str(layer.name) == "flood_depth":
+        return say("alt_depth", language, name=name, unit=unit, high=told["high"])
     return say("alt_layer", language, name=name, unit=unit, **told)
 
 

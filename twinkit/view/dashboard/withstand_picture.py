@@ -75,7 +75,7 @@ def _days(time: np.ndarray, moment: np.datetime64) -> np.ndarray:
 
 
 def people_curves(
-    first: xr.Dataset, second: xr.Dataset, answers: tuple[Answer, Answer], *, hours: float, language: str
+    first: xr.Dataset, second: xr.Dataset, answers: tuple[Answer, Answer], *, hours: float, event: str, language: str
 ) -> Drawn:
     """People served over time under two plans, each with the band that holds nine of ten events.
 
@@ -87,10 +87,12 @@ def people_curves(
         That they come from.
     hours : float [h]
         After landfall, marked.
+    event : str
+        What the hours are counted from, in words.
     language : str
     """
     moment = answers[0].moment
-    made = _axes(say("axis_days", language), say("axis_people", language), language)
+    made = _axes(say("axis_days", language, event=event), say("axis_people", language), language)
     legend: list[tuple[str, list[Any]]] = []
     told: dict[str, str] = {}
     for key, plan, known, answer in (("a", "plan_a", first, answers[0]), ("b", "plan_b", second, answers[1])):
@@ -122,10 +124,10 @@ def people_curves(
         for part in ("expected", "low", "high"):
             label = {"expected": "l_mean", "low": "t_low", "high": "t_high"}[part]
             columns[f"{plan}, {say(label, language)} [people]"] = known[part].to_series().clip(lower=0).round()
-    return Drawn(made, alt, _over_time(columns, moment, language))
+    return Drawn(made, alt, _over_time(columns, moment, event, language))
 
 
-def difference_band(gap: xr.Dataset, moment: np.datetime64, *, hours: float, language: str) -> Drawn:
+def difference_band(gap: xr.Dataset, moment: np.datetime64, *, hours: float, event: str, language: str) -> Drawn:
     """People served more by the second plan over time: the mean with its interval, and single events.
 
     Parameters
@@ -135,10 +137,10 @@ def difference_band(gap: xr.Dataset, moment: np.datetime64, *, hours: float, lan
     moment : datetime64
         Of landfall.
     hours : float [h]
-    language : str
+    event, language : str
     """
     days = _days(gap["time"].to_numpy(), moment)
-    made = _axes(say("axis_days", language), say("axis_more", language), language)
+    made = _axes(say("axis_days", language, event=event), say("axis_more", language), language)
     parts = {n: gap[n].to_numpy() for n in ("expected", "expected_low", "expected_high", "low", "high")}
     wide = made.varea(x=days, y1=parts["low"], y2=parts["high"], fill_color=GREY, fill_alpha=0.15)
     sure = made.varea(x=days, y1=parts["expected_low"], y2=parts["expected_high"], fill_color=ORANGE, fill_alpha=0.4)
@@ -164,14 +166,14 @@ def difference_band(gap: xr.Dataset, moment: np.datetime64, *, hours: float, lan
         "high": say("t_high", language),
     }
     columns = {f"{more}, {labels[n]} [people]": gap[n].to_series().round() for n in labels}
-    return Drawn(made, say("alt_difference", language, **told), _over_time(columns, moment, language))
+    return Drawn(made, say("alt_difference", language, **told), _over_time(columns, moment, event, language))
 
 
-def _over_time(columns: dict[str, pd.Series], moment: np.datetime64, language: str) -> pd.DataFrame:
+def _over_time(columns: dict[str, pd.Series], moment: np.datetime64, event: str, language: str) -> pd.DataFrame:
     """Columns over time, by hours after landfall, thinned to what a person scrolls through."""
     table = pd.DataFrame(columns)
     hours = np.round((table.index.to_numpy() - moment) / np.timedelta64(1, "h")).astype(int)
-    table.insert(0, f"{say('t_hours', language)} [h]", hours)
+    table.insert(0, f"{say('t_hours', language, event=event)} [h]", hours)
     every = max(1, -(-len(table) // ROWS))
     return table[hours % every == 0].reset_index(drop=True)
 
@@ -240,7 +242,7 @@ def critical_bars(found: xr.Dataset, names: dict[str, str], *, language: str) ->
     return Drawn(made, " ".join(alt), table)
 
 
-def reach_bars(first: Reach, second: Reach, *, warning: float, later: float, language: str) -> Drawn:
+def reach_bars(first: Reach, second: Reach, *, warning: float, later: float, event: str, language: str) -> Drawn:
     """People whom the alert finds under two plans, before landfall and after it.
 
     Parameters
@@ -248,7 +250,7 @@ def reach_bars(first: Reach, second: Reach, *, warning: float, later: float, lan
     first, second : Reach
     warning, later : float [h]
         Before landfall, and after it.
-    language : str
+    event, language : str
     """
     rows: list[tuple[str, tuple[float, float, float], str]] = [
         (say("r_inside", language), (first.inside,) * 3, GREY),
@@ -256,7 +258,7 @@ def reach_bars(first: Reach, second: Reach, *, warning: float, later: float, lan
     ]
     for key, hours in (("sent", warning), ("later", later)):
         for plan, reach in (("A", first), ("B", second)):
-            name = say(f"r_{key}", language, hours=number(hours, language=language), plan=plan)
+            name = say(f"r_{key}", language, hours=number(hours, language=language), plan=plan, event=event)
             rows.append((name, getattr(reach, key), COLOURS[plan.lower()]))
     labels = [r[0] for r in rows]
     values = np.clip(np.array([r[1] for r in rows]), 0.0, None)
@@ -294,7 +296,7 @@ def reach_bars(first: Reach, second: Reach, *, warning: float, later: float, lan
             say("t_high", language): values[:, 2].round(),
         }
     )
-    return Drawn(made, say("alt_reach", language, **told), table)
+    return Drawn(made, say("alt_reach", language, event=event, **told), table)
 
 
 # ---------------------------------------------------------------- frames
