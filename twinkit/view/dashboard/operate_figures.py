@@ -25,8 +25,8 @@ __all__ = ["FILE", "Fan", "Innovations", "Map", "counted", "moment", "phrase", "
 FILE = "words_operate.csv"
 # Okabe and Ito's blue for what is believed, vermilion for what was read
 LINE, SEEN, ALARM, INK, RULE = "#0072B2", "#B34700", "#000000", "#1b1f23", "#d5dadf"
-# Cividis, which people of any colour vision read alike, from little to much
-CLASSES = ("#fee838", "#bcaf6f", "#7d7c78", "#434e6c", "#00224e")
+# Viridis, which people of any colour vision read alike, from little to much
+CLASSES = ("#fde725", "#5ec962", "#21918c", "#3b528b", "#440154")
 NONE = "#FFFFFF"
 TEXT, SMALL = "13px", "12px"
 MARGIN = 0.12
@@ -40,10 +40,10 @@ def phrase(key: str, language: str, **parts: Any) -> str:
 
 
 def moment(time: Any, language: str, *, hours: float = 0.0, seconds: bool = False, zone: bool = True) -> str:
-    """A moment for people: in UTC, and where the twin's longitude tells it, in local time beside.
+    """A moment for people: in UTC, and where the twin's longitude tells it, by the sun of the place, to half an hour.
 
     >>> moment(np.datetime64("2026-03-02T06:30"), "en", hours=5.5)
-    '2026-03-02 06:30 UTC, 12:00 local (UTC+5:30)'
+    '2026-03-02 06:30 UTC, 12:00 solar time (UTC+5:30)'
     """
     instant = np.asarray(time, "M8[ns]")[()]
     if np.isnat(instant):
@@ -105,7 +105,7 @@ def _legend(made: Any, items: list[tuple[str, list[Any]]], columns: int) -> None
         items=[LegendItem(label=text, renderers=renderers) for text, renderers in items],
         stylesheets=[LTR, ".bk-label { unicode-bidi: plaintext; }"], orientation="vertical", ncols=columns,
         label_text_font_size=SMALL, label_text_color=INK, label_height=16,
-        glyph_height=16, glyph_width=18, label_standoff=4, border_line_color=None, spacing=8, padding=2, margin=2,
+        glyph_height=16, glyph_width=18, label_standoff=4, border_line_color=None, spacing=8, padding=2, margin=7,
     )  # fmt: skip
     made.add_layout(legend, "below")
 
@@ -128,7 +128,7 @@ class Map:
         from bokeh.models import ColumnDataSource, HoverTool, Range1d, ScaleBar, TapTool
 
         self.language, self.chosen = language, chosen
-        self.figure = made = _figure(360, match_aspect=True, x_range=Range1d(0, 1), y_range=Range1d(0, 1))
+        self.figure = made = _figure(400, match_aspect=True, x_range=Range1d(0, 1), y_range=Range1d(0, 1))
         made.axis.visible = False
         made.grid.visible = False
         names_of = ("x", "y", "size", "key", "name", "load", "spread", "busiest")
@@ -157,7 +157,7 @@ class Map:
         made.add_tools(HoverTool(renderers=dots, tooltips=tip), TapTool(renderers=dots))
         made.add_layout(
             ScaleBar(range=made.x_range, unit="m", location="bottom_left", label_text_font_size=TEXT,
-                     background_fill_color="#ffffff", background_fill_alpha=0.8, border_line_color=None)
+                     background_fill_alpha=0.0, border_line_color=None)
         )  # fmt: skip
         for source in self.sources:
             source.selected.on_change("indices", lambda _, __, at, source=source: self._tapped(source, at))
@@ -232,6 +232,7 @@ class Map:
             self.shown = (*middle, half)
             for axis, at in zip((self.figure.x_range, self.figure.y_range), middle, strict=True):
                 axis.start, axis.end = at - half, at + half
+            self.figure.y_range.start -= 0.4 * half  # room for the scale bar, in which no site stands
 
 
 def kind_of(known: Known, about: np.datetime64, language: str) -> str:
@@ -246,7 +247,7 @@ class Fan:
         from bokeh.models import ColumnDataSource, HoverTool, Range1d, Span
 
         self.language = language
-        self.figure = made = _figure(330, x_axis_type="datetime", x_range=Range1d(0, 1), y_range=Range1d(0, 100))
+        self.figure = made = _figure(390, x_axis_type="datetime", x_range=Range1d(0, 1), y_range=Range1d(0, 100))
         _clocked(made)
         made.xaxis.axis_label = phrase("axis_time", language)
         blank: dict[str, list[Any]] = {n: [] for n in ("time", "load", "low", "high", "said")}
@@ -388,7 +389,7 @@ class Innovations:
         from bokeh.models import BoxAnnotation, ColumnDataSource, HoverTool, Range1d, Span
 
         self.language = language
-        self.figure = made = _figure(230, x_axis_type="datetime", x_range=Range1d(0, 1), y_range=Range1d(-5, 5))
+        self.figure = made = _figure(260, x_axis_type="datetime", x_range=Range1d(0, 1), y_range=Range1d(-5, 5))
         _clocked(made)
         made.xaxis.axis_label = phrase("axis_time", language)
         made.yaxis.axis_label = phrase("axis_ratio", language)
