@@ -384,8 +384,8 @@ class Login(_Form, BasicLoginHandler):
         if not known:
             self._form(403, said("wrong", language=self.language))
             return
-        path = f"{self.application.prefix}/"  # type: ignore[attr-defined]
-        self.set_cookie(PASS, officials.pass_for(register, name), max_age=8 * 3600, path=path)
+        # No path: the browser takes that of this page, which a proxy may have put below its own.
+        self.set_cookie(PASS, officials.pass_for(register, name), max_age=8 * 3600, path=None)
         self.redirect(f"./{self._next()}")
 
 
@@ -401,10 +401,9 @@ class Logout(_Form, LogoutHandler):
         if not self.ours():
             return
         self.door.leave(self.request)
-        path = f"{self.application.prefix}/"  # type: ignore[attr-defined]
         for name in (PASS, "user", "id_token", "access_token", "refresh_token", "oauth_expiry"):
-            self.clear_cookie(name, path=path)
             self.clear_cookie(name)
+        self.set_cookie(PASS, "", max_age=0, path=None)
         here = [{"to": "./login", "text": said("sign_in", language=self.language)}]
         self.answer(200, title=said("signed_out", language=self.language), links=here)
 

@@ -139,7 +139,7 @@ def server(
             include_headers=[],
             include_cookies=[],
             xsrf_cookie_name="twinkit-form",
-            xsrf_cookie_kwargs={"httponly": True, "samesite": "Strict", "secure": secure},
+            xsrf_cookie_kwargs={"httponly": True, "samesite": "Strict", "secure": secure, "path": None},
             extra_patterns=[(r"/frame\.js", handlers.Script)],
             index=None,
             ico_path=str(pn.io.resources.DIST_DIR / "images" / "favicon.ico"),
