@@ -363,6 +363,24 @@ def test_an_address_of_tiles_is_an_address(tiles, twin):
         view.panned(surface(np.eye(3)), twin=twin, tiles=tiles)
 
 
+def test_in_a_notebook_no_sheet_comes_from_another_server(monkeypatch):
+    """What Panel would send: no address of another server, at first and when the words below the map change."""
+    from bokeh.models.ui import UIElement
+
+    monkeypatch.setenv("BOKEH_RESOURCES", "cdn")  # where a notebook would load from
+    shown = view.panned(surface(np.ones((50, 50))), title="flat")
+    root = shown.__panel__().get_root()
+
+    def urls():
+        return [str(getattr(s, "url", "")) for m in root.select({"type": UIElement}) for s in m.stylesheets]
+
+    assert not any("://" in u for u in urls())
+    before = shown._told.object
+    shown.move(closer=2.0)
+    assert shown._told.object != before
+    assert not any("://" in u for u in urls())
+
+
 # ---------------------------------------------------------------- the base map
 
 

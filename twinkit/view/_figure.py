@@ -136,12 +136,19 @@ def font(language: str) -> list[str]:
 
 
 @functools.cache
-def _letters() -> frozenset[int]:
+def _letters(*families: str) -> frozenset[int]:
     """Every letter that one of the fonts holds."""
     from matplotlib import font_manager
     from matplotlib.ft2font import FT2Font
 
-    return frozenset(code for family in font("en") for code in FT2Font(font_manager.findfont(family)).get_charmap())
+    return frozenset(
+        code for family in families or font("en") for code in FT2Font(font_manager.findfont(family)).get_charmap()
+    )
+
+
+def latin(text: str) -> bool:
+    """Whether matplotlib's own font, which is there in bold, holds all letters of a text."""
+    return all(ord(c) in _letters(LATIN) for c in text)
 
 
 def written(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twinkit.view._figure import number, said, written
+from twinkit.view._figure import LATIN, latin, number, said, written
 from twinkit.view._raster import Raster, thinned
 
 if TYPE_CHECKING:
@@ -217,5 +217,5 @@ def legend(axes: Any, keys: list[str], ground: Ground, new: xr.Dataset | None, l
 def titled(axes: Any, title: str, language: str) -> None:
     if title:
         # the small fonts for Hindi and Persian have one weight
-        weight = "bold" if language in {"en", "fr"} else "normal"
-        axes.set_title(written(title), loc="right" if language == "fa" else "left", fontweight=weight)
+        bold: dict[str, Any] = {"fontweight": "bold", "fontfamily": LATIN} if latin(title) else {}
+        axes.set_title(written(title), loc="right" if language == "fa" else "left", **bold)

@@ -23,6 +23,15 @@ __all__ = ["PannedMap", "panned"]
 
 PIXELS = (480, 720)
 """Rows and columns until the browser has said how many it has."""
+SHEET = """
+.bk-btn { font-size: 14px; padding: .4rem .8rem; border: 1px solid currentcolor; border-radius: .3rem;
+  background: transparent; color: inherit; }
+:host(:focus-within) .bk-btn:focus-visible, summary:focus-visible { outline: 3px solid #0072b2; outline-offset: 2px; }
+table { border-collapse: collapse; margin: .6rem 0; }
+caption { text-align: start; font-weight: 600; }
+th, td { text-align: start; padding: .2rem .6rem; border-bottom: 1px solid #8a94a0; }
+.number { text-align: end; font-variant-numeric: tabular-nums; }
+"""
 STEP = 0.5
 """Share of the view by which a button moves it."""
 
@@ -271,7 +280,7 @@ class PannedMap:
 
         spoken = f'lang="{self.language}"{_direction(self.language)}'
         flow: Any = {"styles": {"font-size": "14px", "direction": "rtl" if self.language == "fa" else "ltr"}}
-        self._told = pn.pane.HTML(self._sentence(), sizing_mode="stretch_width", **flow)
+        self._told = _sentence_pane()(self._sentence(), sizing_mode="stretch_width", **flow)
         acts: dict[str, Callable[[], None]] = {
             "move_west": lambda: self.move(right=-STEP),
             "move_east": lambda: self.move(right=STEP),
@@ -303,7 +312,11 @@ class PannedMap:
         ]
         if self.title:
             parts.insert(0, pn.pane.HTML(f"<h2 {spoken}>{html.escape(escaped(self.title))}</h2>", **flow))
-        return pn.Column(*parts, sizing_mode="stretch_width")
+        whole = pn.Column(*parts, sizing_mode="stretch_width", hooks=[_local])
+        for part in whole.select():
+            if not isinstance(part, pn.pane.Bokeh):  # which would hand the design on to the figure
+                part.design = _design()
+        return whole
 
     def __repr__(self) -> str:
         return f"PannedMap: {self.figure.alt}"
@@ -314,6 +327,51 @@ class PannedMap:
         pn.extension(inline=True)  # from the package itself, never from another server
         shown = self.__panel__()._repr_mimebundle_(include, exclude)
         return shown if shown is not None else {"text/html": self.figure._repr_html_(), "text/plain": repr(self)}
+
+
+@functools.cache
+def _design() -> Any:
+    """A Panel design without sheets of its own, which a notebook would fetch from another server."""
+    from panel.theme.base import Design, Inherit, Theme
+    from panel.viewable import Viewable
+
+    class Plain(Theme):
+        base_css: Any = None
+        css: Any = None
+
+    class Bare(Design):
+        modifiers = {Viewable: {"stylesheets": [Inherit, SHEET]}}  # noqa: RUF012 - Panel reads it from the class
+        _themes = {"default": Plain, "dark": Plain}  # noqa: RUF012 - the same
+
+    return Bare
+
+
+def _local(_: Any, root: Any) -> None:
+    """Leave out the sheets that lie on another server: in a notebook Panel names one for its spinner."""
+    from bokeh.models.ui import UIElement
+
+    for model in root.select({"type": UIElement}):
+        own = _near(model.stylesheets)
+        if len(own) < len(model.stylesheets):
+            model.stylesheets = own
+
+
+def _near(sheets: list[Any]) -> list[Any]:
+    """All but those of another server, and that of the spinner, which becomes one on its way to a notebook."""
+    return [s for s in sheets if not any(part in str(getattr(s, "url", "")) for part in ("://", "loading.css"))]
+
+
+@functools.cache
+def _sentence_pane() -> Any:
+    """HTML whose text changes: with each change Panel names the sheets anew."""
+    import panel as pn
+
+    class Sentence(pn.pane.HTML):
+        def _process_param_change(self, params: dict[str, Any]) -> dict[str, Any]:
+            out = super()._process_param_change(params)
+            return out | ({"stylesheets": _near(out["stylesheets"])} if "stylesheets" in out else {})
+
+    return Sentence
 
 
 def _acted(act: Callable[[], None], _: Any) -> None:
