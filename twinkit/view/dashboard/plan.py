@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import math
 import threading
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MODELS", "app"]
 
+log = logging.getLogger("twinkit.dashboard")
 STEP = 100.0
 """[m] of an arrow."""
 FAR = 30e3
@@ -483,6 +485,9 @@ class _Page:
             return
         except TwinError as fault:
             self._put(functools.partial(self._refused, plan, extra, fault))
+        except Exception:
+            log.exception("a plan on %s was not answered", self.session.store)
+            self._put(functools.partial(self.session.tell, self.session.say("failed"), kind="alert"))
 
     def _put(self, change: Callable[[], None]) -> None:
         """Change the page from anywhere: Panel calls some watchers without the lock that Bokeh's models want."""
