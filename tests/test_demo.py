@@ -40,6 +40,7 @@ def test_the_table_is_short_and_says_what_to_type_next(made):
     for row in [*found, "seconds", "peak memory"]:
         assert f"│ {row} " in printed, row
     assert "twinkit info" in printed
+    assert "twinkit dashboard" in printed
 
 
 def test_a_file_of_what_is_said_holds_a_line_for_each_step_and_no_bar(made):

@@ -101,12 +101,14 @@ def demo(
         bool, typer.Option("--live", help="Sensors, broker, ingester, estimate, and an alarm that names a fault.")
     ] = False,
     fault: Annotated[str | None, typer.Option(help="With --live: bias, stuck, gap or none.")] = None,
+    dashboard: Annotated[bool, typer.Option("--dashboard", help="Serve the dashboards of it at the end.")] = False,
 ) -> None:
     """Build a real region's twin, study its coverage, and leave a report.
 
     Needs no network. Settlements, relief and rain are real; the network is generated unless you give yours:
 
         twinkit demo
+        twinkit demo --dashboard
         twinkit demo --live
         twinkit demo --region "IR:Tehran" --radius 40000
         twinkit demo --region "BW:Gaborone" --towers 652.csv.gz --terrain S25E025.hgt.zip
@@ -117,6 +119,10 @@ def demo(
 
     from twinkit.cli._demo import demo as whole
 
+    if live and dashboard:
+        raise TwinError(
+            "--dashboard without --live", found="both", hint="twinkit demo --dashboard", where="--dashboard"
+        )
     if live:
         _live_demo(region, radius=radius, seed=seed, out=out, fault=fault or "bias", towers=towers, terrain=terrain)
         return
@@ -146,11 +152,17 @@ def demo(
         f"The numbers  {done.results}",
         "",
         "Type next:",
+        f"  {called()} dashboard {_quoted(done.store)}",
         f"  {called()} info {_quoted(done.store)}",
         f'  {called("python")} -c "import twinkit as tk; print(tk.open({str(done.store)!r}))"',
         f"  {called()} lesson lab",
     ]
     console.print(shown("\n".join(lines)), highlight=False, soft_wrap=True, markup=False)
+    if dashboard:
+        from twinkit.cli import _dashboard
+
+        say("")
+        _dashboard.served(done.store, port=0, language=language)
 
 
 def _live_demo(region: str, **choices: Any) -> None:

@@ -113,6 +113,8 @@ def _head(session: Session, title: str) -> str:
         who = session.say("guest")
     elif session.store is None:
         who = session.say("memory")
+    elif not session.apps:  # in a notebook
+        who = role
     else:
         who = session.say("here" if session.may("administrator") else "only_look")
     links = "".join(
