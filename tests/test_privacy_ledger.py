@@ -398,8 +398,27 @@ def test_numbers_altered_on_the_disk_make_no_room(rich):
         data = file.read_bytes()
         middle = len(data) // 2
         file.write_bytes(data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1 :])
-    with pytest.raises(TwinError):
-        pay(rich, epsilon=0.1)
+    for act in (lambda: pay(rich, epsilon=0.1), lambda: privacy.spent(rich, protects="subscriber-day")):
+        with pytest.raises(TwinError):
+            act()
+
+
+def test_a_line_edited_by_hand_is_refused_by_whoever_reads_it(rich):
+    """Somebody with the engine's own tools writes a smaller epsilon, and keeps all of twinkit's words about it."""
+    import icechunk
+    import zarr
+
+    pay(rich, epsilon=0.9)
+    repo = icechunk.Repository.open(icechunk.local_filesystem_storage(str(rich)))
+    session = repo.writable_session("privacy")
+    group = zarr.open_group(session.store, mode="a")
+    said = repo.lookup_snapshot(repo.lookup_branch("privacy"))
+    group["privacy/epsilon"][:] = 0.0
+    session.commit(said.message, metadata=dict(said.metadata))
+    for act in (lambda: pay(rich), lambda: privacy.ledger(rich), lambda: privacy.spent(rich, protects="subscriber")):
+        with pytest.raises(TwinError, match="the branch 'privacy' was sealed"):
+            act()
+    assert not tk.verify(rich)
 
 
 @pytest.mark.parametrize("how", ["taken away", "turned back"])

@@ -120,14 +120,18 @@ def ledger(path: Path) -> xr.Dataset:
 
 
 def _held(path: Path, root: Any) -> xr.Dataset:
-    """The ledger at one moment, if its branch stands where its last line left it."""
+    """The ledger at one moment, if its branch stands where its last line left it, and holds what that line wrote."""
     from twinkit import store
-    from twinkit.store import commit
+    from twinkit.store import commit, repository
 
     if isinstance(root, pathlib.Path):
         commit.sealed(root, f"branch.{BRANCH}")
     if BRANCH not in store.branches(path):
         return _empty()
+    repo = repository.reader(root)
+    at = repository.snapshot(repo, root, branch=BRANCH)
+    with repository.engine(root):
+        _unaltered(commit.content_faults(repo, repo.lookup_snapshot(at)), path)
     held = _stored(store.open(path, branch=BRANCH))
     _tidy(held.sizes["entry"], path)
     return held
@@ -367,14 +371,7 @@ def _written(path: Path, line: dict[str, Any], judged: Any) -> Commit:
     def change(group: Any, said: dict[str, Any]) -> Any:
         own = NODE in said["nodes"] and group[NODE].attrs.get("title") == TITLE
         # Values are looked at too: an epsilon that was lowered on the disk must not make room for another release.
-        faults = commit.group_faults(group, said) if own else []
-        if faults:
-            raise TwinError(
-                "a ledger that is as its last release left it",
-                found=faults[0],
-                hint="tk.verify(path) names all that is wrong; restore it from a copy of the store",
-                where=str(path),
-            )
+        _unaltered(commit.group_faults(group, said) if own else [], path)
         stored = tree.read(group, said, commit="")
         lines = entries(stored.children[NODE].to_dataset(inherit=False).load()) if own else []
         _tidy(len(lines), path)
@@ -385,6 +382,16 @@ def _written(path: Path, line: dict[str, Any], judged: Any) -> Commit:
 
     message = f"{TITLE}: {line['message'] or line['act']}"
     return _patient(lambda: committed(root, BRANCH, message, line["author"] or "twinkit", change, act="save"))
+
+
+def _unaltered(faults: list[str], path: Path) -> None:
+    if faults:
+        raise TwinError(
+            "a ledger that is as its last release left it",
+            found=faults[0],
+            hint="tk.verify(path) names all that is wrong; restore it from a copy of the store",
+            where=str(path),
+        )
 
 
 def _patient(change: Callable[[], Commit]) -> Commit:
