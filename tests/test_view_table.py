@@ -325,6 +325,24 @@ def test_the_report_keeps_the_table_and_drops_what_acts(english, twin):
     assert "<summary>The numbers</summary>" in shown
 
 
+def test_a_report_prints_the_table_and_leaves_out_the_code(english, twin, tmp_path):
+    import json
+
+    from twinkit import study
+
+    shown = english(twin, "truths")
+    output = {"output_type": "execute_result", "data": {"text/html": shown._repr_html_(), "text/plain": repr(shown)}}
+    cell = {"cell_type": "code", "source": "figure", "metadata": {}, "outputs": [output]}
+    path = tmp_path / "run.ipynb"
+    path.write_text(json.dumps({"cells": [cell], "metadata": {}}), encoding="utf-8")
+    page = study.report(path, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.count("<table>") == 2
+    # the table has a language and the code has none
+    assert '<details lang="en"><summary>The numbers' in page
+    assert "<details><summary>code" in page
+    assert "details:not([lang]) { display: none; }" in page
+
+
 def test_the_page_in_a_browser(twin, tmp_path, program):
     """Light and dark, wide and narrow: nothing is asked for, nothing complains, nothing is wider than the page."""
     playwright = pytest.importorskip("playwright.sync_api")

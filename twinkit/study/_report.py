@@ -37,6 +37,7 @@ blockquote { margin: 1.2rem 0; padding: .8rem 1.2rem; border-inline-start: 5px s
 blockquote p { margin: 0; }
 img { display: block; margin: 1rem auto; max-width: 100%; height: auto; }
 .table { overflow-x: auto; margin: 1rem 0; }
+.table caption { text-align: start; font-weight: 600; }
 table { border-collapse: collapse; font-size: .88rem; width: 100%; }
 th, td { text-align: start; padding: .4rem .7rem; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { color: var(--soft); font-weight: 600; }
@@ -50,7 +51,7 @@ pre { overflow-x: auto; background: #f5f7f9; border: 1px solid var(--line); bord
   font: .82rem/1.5 ui-monospace, "Cascadia Mono", "DejaVu Sans Mono", monospace; direction: ltr; text-align: left; }
 footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--soft);
   font-size: .85rem; }
-@media print { body { background: #fff; font-size: 11pt; } main { padding: 0; } details { display: none; } }
+@media print { body { background: #fff; font-size: 11pt; } main { padding: 0; } details:not([lang]) { display: none; } }
 """
 
 
