@@ -304,6 +304,22 @@ def test_a_new_sensor_joins_and_the_answer_is_that_of_a_fresh_look(path, seen):
     assert watch.now.record.identical(fresh.now.record)
 
 
+def test_a_page_that_stays_open_works_out_each_cycle_once_while_days_are_dropped(path, seen):
+    part = seen.isel(cell=slice(0, 4))
+    days = [part.assign_coords(time=part["time"] + np.timedelta64(2 * k, "D")) for k in range(2)]
+    weeks = xr.concat(days, "time")
+    watch = state.Watch(path, days=1)
+    with tk.store.journal(path) as journal:
+        for start in range(0, 320, 64):
+            journal.record(said(weeks.isel(time=slice(start, start + 64))))
+            watch.look()
+    assert watch.belief.cycles == 320
+    assert watch.belief.front > 0
+    assert watch.now.last == weeks["time"].to_numpy()[319]
+    assert watch.now.record.sizes["time"] == len(watch.belief.read) < 2 * 96
+    assert watch.now.readings["time"].to_numpy()[0] == watch.belief.times[0]
+
+
 def test_more_cells_than_are_estimated_leave_the_busiest(path, seen, monkeypatch):
     monkeypatch.setattr(state, "WATCHED", 4)
     with tk.store.journal(path) as journal:

@@ -93,6 +93,7 @@ def test_the_command_says_it_all(tmp_path, monkeypatch):
     assert "ALARM" in made.output
     assert "sensor stale" in made.output
     assert "The alarm named" in made.output
+    assert ".live.twin --app operate" in made.output, "how to watch it"
     assert "\x1b[" not in made.output
 
 
