@@ -7,7 +7,7 @@ import importlib.resources
 import logging
 import secrets
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from bokeh.application.handlers.handler import Handler
 from bokeh.server.util import check_allowlist
@@ -211,7 +211,8 @@ class Index(_Guarded, RootHandler):
             self.redirect(f"{prefix}/")
             return
         if not self.current_user:
-            self.redirect(self.get_login_url())
+            # A provider's answer may come here: it goes along.
+            self.redirect(f"{self.get_login_url()}?{urlencode({'next': self.request.uri})}")
             return
         names = [path.strip("/") for path in self.applications]
         language = chosen(self.request)
@@ -306,6 +307,23 @@ class _Flags:
         if self.secure:
             flags["secure"] = True
         super().set_cookie(name, value, *given, **flags)  # type: ignore[misc]
+
+
+class _Answered(_Flags):
+    """A provider's answer: what goes wrong is a plain page, and a state that cannot be read is a forged one."""
+
+    def get_state_cookie(self) -> Any:
+        try:
+            return super().get_state_cookie()  # type: ignore[misc]
+        except (ValueError, AttributeError):
+            return None
+
+    def write_error(self, status_code: int, **_: Any) -> None:
+        self.set_status(401 if status_code == 401 else 403)  # type: ignore[attr-defined]
+        self.set_header("Content-Security-Policy", PLAIN)  # type: ignore[attr-defined]
+        language = chosen(self.request)  # type: ignore[attr-defined]
+        here = [{"to": "./login", "text": said("sign_in", language=language)}]
+        self.finish(plain(language, title=said("stale_form", language=language), links=here))  # type: ignore[attr-defined]
 
 
 class _Form(_Flags, RequestHandler):
@@ -450,7 +468,7 @@ class OAuth(OAuthProvider):
     @property
     def login_handler(self) -> Any:
         # Lax: the answer comes from the provider's site, and the state's cookie must come with it.
-        return type("Login", (_Flags, super().login_handler), {"secure": self._held["secure"], "samesite": "Lax"})
+        return type("Login", (_Answered, super().login_handler), {"secure": self._held["secure"], "samesite": "Lax"})
 
     @property
     def logout_handler(self) -> Any:
