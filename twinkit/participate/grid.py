@@ -22,15 +22,13 @@ ACROSS = 12
 """Squares across the map: each is a link, and a page stays small."""
 STEPS = (1.0, 100.0, 1000.0)
 """[people/km²] From each of these on a square is drawn a shade darker."""
-LETTER, LINE = 0.021, 0.05
-"""A letter's width and a line's height as shares of the map, on the smallest telephone."""
-
-
+EM, LETTER = 13 / 328, 0.55
+"""A name's height as a share of the map on the smallest telephone, and a letter's width as a share of that."""
 SPOTS = (
-    ("start", 0.02, 0.3), ("end", -0.02, 0.3), ("middle", 0.0, -0.5), ("middle", 0.0, 1.1), ("start", 0.0, -0.5),
-    ("end", 0.0, -0.5), ("start", 0.0, 1.1), ("end", 0.0, 1.1), ("middle", 0.0, -1.5), ("middle", 0.0, 2.1),
+    ("start", 0.5, 0.35), ("end", -0.5, 0.35), ("middle", 0.0, -0.5), ("middle", 0.0, 1.3), ("start", 0.2, -0.3),
+    ("end", -0.2, -0.3), ("start", 0.2, 1.1), ("end", -0.2, 1.1),
 )  # fmt: skip
-"""Where a name may stand beside its dot: from where it is written, shares of the map to the right, lines down."""
+"""Where a name may stand beside its dot: from where it is written, then heights of it to the right and down."""
 
 
 @dataclass(frozen=True)
@@ -192,11 +190,17 @@ class Grid:
         return sum(people / (width * height * (self.side / 1000) ** 2) >= step for step in STEPS)
 
     def names(self, view: View, cells: list[dict[str, Any]], most: int = 14) -> list[dict[str, Any]]:
-        """Names of the largest places of a view, each where it hides neither another name nor a number of pins."""
-        taken = [
-            (c["cx"] / 100 - c["r"] / 100, c["cy"] / 100 - c["r"] / 100, 2 * c["r"] / 100, 2 * c["r"] / 100)
+        """Names of the largest places of a view, each where it hides neither another name nor a number of pins.
+
+        A name stands at ``x, y`` in percent, moved by ``dx, dy`` times its own height, so that it stays at its dot on
+        any screen; a dot that would lie upon a number is left out, and its name stands beside the circle.
+        """
+        tall = EM * view.wide / view.high
+        circles = [
+            ((c["cx"] - c["r"]) / 100, (c["cy"] - c["r"]) / 100, 2 * c["r"] / 100, 2 * c["r"] / 100)
             for c in cells if c["pins"]
         ]  # fmt: skip
+        taken: list[tuple[float, ...]] = list(circles)
         out: list[dict[str, Any]] = []
         for name, px, py in self.places:
             x = ((px - self.left) / self.side - view.first) / view.wide
@@ -204,15 +208,20 @@ class Grid:
             if not (0 <= x <= 1 and 0 <= y <= 1):
                 continue
             text = name if len(name) <= 18 else f"{name[:17]}…"
-            width = LETTER * len(text)
-            for anchor, dx, dy in SPOTS:
-                left = x + dx - {"start": 0, "middle": width / 2, "end": width}[anchor]
-                box = (left, y + (dy - 0.8) * LINE, width, LINE)
-                if left > 0 and left + width < 1 and box[1] > 0 and box[1] + LINE < 1 and not _meets(box, taken):
-                    taken += [box, (x - 0.01, y - 0.01, 0.02, 0.02)]
+            width = EM * LETTER * len(text)
+            upon = next((c for c in circles if _meets((x, y, 0.0, 0.0), [c])), None)
+            for anchor, dx, dy in SPOTS if upon is None else SPOTS[:4]:
+                at = x, y
+                if upon is not None:
+                    at = (upon[0] + upon[2] * (0.5 + np.sign(dx) / 2),
+                          upon[1] + upon[3] * (0.5 if dx else 0.5 + np.sign(dy) / 2))  # fmt: skip
+                left = at[0] + dx * EM - {"start": 0, "middle": width / 2, "end": width}[anchor]
+                box = (left, at[1] + (dy - 0.9) * tall, width, 1.15 * tall)
+                if left > 0 and left + width < 1 and box[1] > 0 and box[1] + box[3] < 1 and not _meets(box, taken):
+                    taken += [box, (x - EM / 4, y - tall / 4, EM / 2, tall / 2)]
                     out.append({
-                        "name": text, "anchor": anchor, "x": _percent(x), "y": _percent(y),
-                        "tx": _percent(x + dx), "ty": _percent(y + dy * LINE),
+                        "name": text, "anchor": anchor, "x": _percent(at[0]), "y": _percent(at[1]), "dx": dx, "dy": dy,
+                        "dot": upon is None,
                     })  # fmt: skip
                     break
             if len(out) == most:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Happening", "Pin", "Receipt", "Register", "register"]
 
 SHOWN = ("received", "studied", "accepted", "rejected")
+BEFORE = {"waiting": "moderate it first", "hidden": "moderate it first", "received": "study it first"}
 NEXT = {"received": ("studied", "rejected"), "studied": ("studied", "accepted", "rejected")}
 
 
@@ -426,7 +427,7 @@ class Register:
                 raise TwinError(
                     f"one of {', '.join(after)}" if after else "a pin that is shown and not decided",
                     found=f"'{escaped(str(state)[:40])}' after {pin.state}",
-                    hint="moderate it first" if pin.state in ("waiting", "hidden") else "a decision stays",
+                    hint=BEFORE.get(pin.state, "a decision stays"),
                     where="state",
                 )
             if state == "studied" and (not found or not all(math.isfinite(v) for v in found.values())):
