@@ -61,6 +61,15 @@ def test_the_role_is_asked_for_each_act(town):
     assert "needs the role planner; you are viewer" in session.notices[-1].text
 
 
+def test_a_register_that_does_not_answer_lets_nobody_act(town):
+    def asked():
+        raise TwinError("a database that answers", found="none", hint="start it")
+
+    session = Session(twin=town, role="planner", asked=asked)
+    assert session.act("planner", lambda: 1) is None
+    assert "a database that answers" in session.notices[-1].text
+
+
 def test_what_goes_wrong_becomes_a_notice(town):
     session = Session(twin=town, role="administrator")
     heard = []
@@ -320,6 +329,7 @@ def test_a_store_that_is_none_is_said_in_the_cell(tmp_path):
         (["--allow-origin", "*"], "nobody signs in"),
         (["--oauth-provider", "github"], "a register"),
         (["--guests"], "--register"),
+        (["--register", "nothing.db"], "no file nothing.db"),
         (["--host", "not an address"], "an address"),
     ],
 )

@@ -270,6 +270,13 @@ def _door(session: Session, host: str, *, register: str | None, oauth: str | Non
         return Door(None, kind="open", everybody="administrator" if alone else "viewer")
     from twinkit import participate
 
+    if "://" not in register and not Path(register).is_file():
+        raise TwinError(
+            "a register of twinkit participate",
+            found=f"no file {escaped(register[:200])}",
+            hint="twinkit participate STORE --official Asha:planner makes STORE.pins.db",
+            where="--register",
+        )
     held = participate.register(register, twin=session.twin)
     return Door(held, kind="password" if oauth is None else "oauth", guests=guests)
 

@@ -217,11 +217,11 @@ class Session:
         """
         if role not in ROLES:
             raise TwinError(f"one of {', '.join(ROLES)}", found=repr(role), hint="choose one of them", where="role")
-        if not self.may(role):
-            parts = {"needed": self.say(role), "role": self.say(self.role)}
-            self.tell(self.say("forbidden", **parts), kind="alert")
-            return None
         try:
+            if not self.may(role):
+                parts = {"needed": self.say(role), "role": self.say(self.role)}
+                self.tell(self.say("forbidden", **parts), kind="alert")
+                return None
             given = function()
         except TwinError as fault:
             if self.fresh() != "gone":
