@@ -343,29 +343,20 @@ def test_a_report_prints_the_table_and_leaves_out_the_code(english, twin, tmp_pa
     assert "details:not([lang]) { display: none; }" in page
 
 
-def test_the_page_in_a_browser(twin, tmp_path, program):
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 360)])
+def test_the_page_in_a_browser(english, twin, tmp_path, looking, axe, scheme, width):
     """Light and dark, wide and narrow: nothing is asked for, nothing complains, nothing is wider than the page."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    figure = figures(twin, "en")["numbers"]
-    path = figure.save(tmp_path / "map.html")
-    with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
-        try:
-            for scheme, width in (("light", 1440), ("dark", 360)):
-                page = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 900}).new_page()
-                asked, complaints = [], []
-                page.on("request", lambda r, asked=asked: asked.append(r.url))
-                page.on("console", lambda m, complaints=complaints: complaints.append(m.text))
-                page.goto(path.as_uri())
-                assert [u for u in asked if not u.startswith("data:")] == [path.as_uri()]
-                assert complaints == []
-                assert page.evaluate("document.documentElement.scrollWidth") <= width
-                assert page.evaluate("document.images[0].naturalWidth") > 300
-                inks = page.evaluate("[getComputedStyle(document.body).color, getComputedStyle(document.querySelector('main')).backgroundColor]")  # fmt: skip # noqa: E501
-                assert _contrast(*inks) > 7
-                page.context.close()
-        finally:
-            browser.close()
+    path = english(twin, "numbers").save(tmp_path / "map.html")
+    page = looking(scheme=scheme, width=width)
+    asked = []
+    page.on("request", lambda r: asked.append(r.url))
+    page.goto(path.as_uri())
+    assert [u for u in asked if not u.startswith("data:")] == [path.as_uri()]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("document.images[0].naturalWidth") > 300
+    style = "[getComputedStyle(document.body).color, getComputedStyle(document.querySelector('main')).backgroundColor]"
+    assert _contrast(*page.evaluate(style)) > 7
+    assert axe(page) == []
 
 
 def _contrast(ink, paper):
