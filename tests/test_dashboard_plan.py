@@ -1,17 +1,23 @@
-"""The planner's page: what it knows (first), and what a planner meets in a browser (below)."""
+"""What the planner's page knows: edits, the coverage that answers them, branches; and the page without a browser."""
 
 import math
+import threading
+import time
 
 import numpy as np
 import pytest
 import xarray as xr
+from bokeh.models import ColumnDataSource
 
 import twinkit as tk
 from twinkit.error import TwinError
 from twinkit.radio.ranking import Stopped
+from twinkit.view.dashboard import plan as plan_page
 from twinkit.view.dashboard.plan_branch import Kept, beside, meanwhile
 from twinkit.view.dashboard.plan_edits import Edit, after, edited, fresh_name, laid_upon, tables_of
 from twinkit.view.dashboard.plan_state import COVERED, GAINED, LOST, NOWHERE, Plan
+from twinkit.view.dashboard.plan_worker import Worker
+from twinkit.view.dashboard.session import Session
 
 THRESHOLD = -95.0
 
@@ -402,3 +408,120 @@ def test_a_store_that_vanished_loses_nothing(stored, tmp_path):
     plan.undo()
     plan.redo()
     assert plan.fine().people == before
+
+
+# ---------------------------------------------------------------- the page without a browser
+
+
+@pytest.fixture
+def pins(town):
+    """Citizens' pins in two squares, one of them where nobody is covered."""
+    dark = np.argwhere(~(tk.radio.coverage(town, path_loss=tk.radio.rma).rsrp.values > -85.0))
+    surface = town["surface"].to_dataset()
+    row, column = dark[len(dark) // 3]
+    x, y = [float(surface.x[i]) for i in (column, 30)], [float(surface.y[i]) for i in (row, 30)]
+    at = {"x": ("square", x), "y": ("square", y)}
+    counts = xr.DataArray([[4.0, 2.0], [3.0, 0.0]], {"subject": ["slow", "worry"], **at}, ("square", "subject"))
+    return counts.assign_coords(square=["dark", "middle"]).rename("pins").assign_attrs(units="1")
+
+
+def shown(whole, name):
+    """All that a page's panes and widgets of one kind hold."""
+    return [part for part in whole.select() if type(part).__name__ == name]
+
+
+def test_the_page_in_a_notebook_answers_at_once(town, stored):
+    session = Session(stored, role="planner")
+    whole = plan_page.app(session, threshold=-85.0)
+    whole.get_root()
+    (site,) = [w for w in shown(whole, "Select") if w.label == "site"]
+    site.value = next(v for v in site.options.values() if v == "s005")
+    (height,) = [w for w in shown(whole, "FloatInput") if w.label.startswith("antenna height")]
+    height.value = 60.0
+    numbers = next(p.object for p in shown(whole, "HTML") if "people_covered" in str(p.object))
+    twin = edited(town, [Edit("tune", "s005", {"height": 60.0})])
+    covered = tk.radio.coverage(twin, path_loss=tk.radio.rma).rsrp > -85.0
+    people = float(town["surface/people"].astype(float).where(covered, 0.0).sum())
+    assert f'data-number="people_covered">{float(f"{round(people):.3g}"):,.0f}<' in numbers
+    height.value = -1.0
+    assert "expected height from 1 to 400 m" in session.notices[-1].text
+    assert height.value == 60.0
+    height.value = 300.0  # which the vocabulary allows and the model does not
+    assert "taken back" in session.notices[-1].text
+    assert height.value == 60.0
+    (undo,) = [w for w in shown(whole, "Button") if w.label == "Undo"]
+    undo.clicks += 1
+    assert height.value != 60.0
+    assert undo.disabled
+
+
+def test_citizens_pins_are_shown_and_counted(town, pins):
+    session = Session(twin=town, role="planner")
+    whole = plan_page.app(session, threshold=-85.0, pins=pins, square=500.0)
+    text = next(p.object for p in shown(whole, "HTML") if "people_covered" in str(p.object))
+    assert 'data-number="wishes_met"' in text
+    assert "of 9;" in text
+    (box,) = [w for w in shown(whole, "Checkbox") if "pins" in w.label]
+    figure = shown(whole, "Bokeh")[0].object
+    counts = [s.data["count"] for s in figure.select({"type": ColumnDataSource}) if "count" in s.data]
+    assert [list(c) for c in counts] == [["6", "3"]]
+    box.value = False
+    text = next(p.object for p in shown(whole, "HTML") if "people_covered" in str(p.object))
+    assert "wishes_met" not in text
+
+
+def test_a_register_gives_pins_as_finely_as_the_role_may_see(town, tmp_path):
+    from twinkit.participate import register
+
+    with register(tmp_path / "pins.db", twin=town, fewest=3, moderated=False) as held:
+        surface = town["surface"]
+        for number in range(4):
+            east = 0.0 if number < 3 else 2000.0
+            place = {"x": float(surface.x.mean()) + east, "y": float(surface.y.mean())}
+            source, words = f"10.0.0.{number}", f"no signal here, {number}"
+            held.receive("no signal", words, source=source, key=f"key-{number}", **place)
+        for role, counts in (("planner", [3, 1]), ("viewer", [3])):
+            session = Session(twin=town, role=role)
+            session.register = held
+            found, square = plan_page._asked(session)
+            assert square == held.choices["square"]
+            assert sorted(found.sum("subject").values.tolist(), reverse=True) == counts
+
+
+@pytest.mark.parametrize("language", ["hi", "fr", "fa"])
+def test_every_phrase_stands_in_every_language(town, language):
+    import csv
+    from importlib import resources
+
+    text = resources.files("twinkit.view.dashboard").joinpath("words_plan.csv").read_text(encoding="utf-8")
+    for row in csv.DictReader(text.splitlines()):
+        assert row[language].strip(), row["key"]
+        parts = {k for k in ("site", "x", "y", "count", "share", "people", "who", "why") if f"{{{k}}}" in row["en"]}
+        assert all(f"{{{k}}}" in row[language] for k in parts), row["key"]
+    plan_page.app(Session(twin=town, role="planner", language=language), threshold=-85.0).get_root()
+
+
+def test_a_worker_answers_the_newest_question():
+    begun, go = threading.Event(), threading.Event()
+    answered = []
+
+    def work(question, newer):
+        begun.set()
+        go.wait(20)
+        answered.append((question, newer()))
+
+    worker = Worker(work)
+    worker.ask("first")
+    assert begun.wait(20)
+    for question in ("second", "third", "last"):
+        worker.ask(question)
+    assert worker.newer()
+    go.set()
+    end = time.monotonic() + 20
+    while len(answered) < 2 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert answered == [("first", True), ("last", False)]
+    worker.end()
+    worker.ask("after the end")
+    time.sleep(0.05)
+    assert len(answered) == 2

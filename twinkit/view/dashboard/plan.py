@@ -127,15 +127,20 @@ class _Page:
         self.pn = need()
         self.where = self.pn.state.curdoc
         self.served = self.where is not None and self.where.session_context is not None
+        self.thread = threading.current_thread()
+        if self.served:
+            from tornado.ioloop import IOLoop
+
+            self.loop = IOLoop.current()
         self.pins = asked
         self.model = next(iter(models))
         function, choices = models[self.model]
         wished = None if asked is None else self._wished(session.twin)
         self.plan = Plan(session.twin, path_loss=function, threshold=threshold, wished=wished, **choices)
         self.kept = None if session.store is None else Kept(session.store)
+        self.saved: tuple[Edit, ...] = ()
         self.number = 0
         self.seen: Seen | None = None
-        self.busy = threading.Event()
         self.worker = Worker(self._answer)
         sites = self.plan.sites()
         self.site = sites[0] if sites else ""
@@ -162,22 +167,26 @@ class _Page:
         widgets = self.pn.widgets
         wide: dict[str, Any] = {"sizing_mode": "stretch_width"}
         models = {self.say(f"model_{k}"): k for k in self.models}
-        self.w_model = widgets.Select(name=self.say("model"), options=models, value=self.model, **wide)
+        self.w_model = widgets.Select(label=self.say("model"), options=models, value=self.model, **wide)
         self.w_threshold = widgets.FloatInput(
-            name=self.say("threshold"), value=self.plan.threshold, step=1.0, start=-250.0, end=60.0, **wide
+            label=self.say("threshold"), value=self.plan.threshold, step=1.0, start=-250.0, end=60.0, **wide
         )
         self.w_site = widgets.Select(
-            name=self.say("site"), options=self.say.names(self.plan), value=self.site or None, **wide
+            label=self.say("site"), options=self.say.names(self.plan), value=self.site or None, **wide
         )
-        self.w_x, self.w_y = (widgets.FloatInput(name=self.say(d), step=STEP, **wide) for d in ("x", "y"))
+        self.w_x, self.w_y = (widgets.FloatInput(label=self.say(d), step=STEP, **wide) for d in ("x", "y"))
         arrows = {"west": (-STEP, 0.0), "north": (0.0, STEP), "south": (0.0, -STEP), "east": (STEP, 0.0)}
         self.arrows = [self._button(k, functools.partial(self._step, *by)) for k, by in arrows.items()]
-        self.w_cell = widgets.Select(name=self.say("cell"), options={self.say("all_cells"): ""}, value="", **wide)
-        self.w_tuned = {k: widgets.FloatInput(name=self.say(k), step=s, **wide) for k, s in FIELDS.items()}
+        self.w_cell = widgets.Select(label=self.say("cell"), options={self.say("all_cells"): ""}, value="", **wide)
+        self.w_tuned = {k: widgets.FloatInput(label=self.say(k), step=s, **wide) for k, s in FIELDS.items()}
         self.b_add, self.b_remove = self._button("add", self._add), self._button("remove", self._remove)
         self.b_undo, self.b_redo = self._button("undo", self._undo), self._button("redo", self._redo)
         self.w_steps = self.pn.pane.HTML("", **wide)
-        self.w_wishes = widgets.Checkbox(name=self.say("wishes"), value=True, visible=self.pins is not None)
+        # whoever reloads or closes the page with a plan that is not saved is asked first, by the browser
+        self.w_unsaved = widgets.Checkbox(label="", visible=False)
+        ask = "window.onbeforeunload = cb_obj.active ? event => { event.preventDefault(); return '' } : null"
+        self.w_unsaved.jscallback(value=ask)
+        self.w_wishes = widgets.Checkbox(label=self.say("wishes"), value=True, visible=self.pins is not None)
         self.w_model.param.watch(lambda e: self._judged(e.new, self.plan.threshold), "value")
         self.w_threshold.param.watch(lambda e: self._judged(self.model, e.new), "value")
         self.w_site.param.watch(lambda e: self._choose(e.new), "value")
@@ -202,6 +211,7 @@ class _Page:
             self._head("steps"),
             pair(self.b_undo, self.b_redo),
             self.w_steps,
+            self.w_unsaved,
             *self._saving(),
             *self._comparing(),
             self._head("wishes_heading"),
@@ -214,8 +224,8 @@ class _Page:
     def _saving(self) -> list[Any]:
         widgets = self.pn.widgets
         wide: dict[str, Any] = {"sizing_mode": "stretch_width"}
-        self.w_branch = widgets.TextInput(name=self.say("branch"), placeholder="what-if.plan", **wide)
-        self.w_message = widgets.TextInput(name=self.say("message"), **wide)
+        self.w_branch = widgets.TextInput(label=self.say("branch"), placeholder="what-if.plan", **wide)
+        self.w_message = widgets.TextInput(label=self.say("message"), **wide)
         self.b_save = self._button("save", self._save, primary=True)
         self.b_save.disabled = not self.session.may("planner")  # `_save` asks again, on the server
         self.b_newest = self._button("newest", self._newest)
@@ -231,8 +241,8 @@ class _Page:
         widgets = self.pn.widgets
         wide: dict[str, Any] = {"sizing_mode": "stretch_width"}
         options = self._branches()
-        self.w_first = widgets.Select(name=self.say("first"), options=options[1:], value="main", **wide)
-        self.w_second = widgets.Select(name=self.say("second"), options=options, value=options[0], **wide)
+        self.w_first = widgets.Select(label=self.say("first"), options=options[1:], value="main", **wide)
+        self.w_second = widgets.Select(label=self.say("second"), options=options, value=options[0], **wide)
         self.b_compare = self._button("compare", self._compare)
         if self.session.store is None:
             return []
@@ -249,7 +259,7 @@ class _Page:
 
     def _button(self, key: str, act: Callable[[], Any], *, primary: bool = False) -> Any:
         kind = "primary" if primary else "default"
-        made = self.pn.widgets.Button(name=self.say(key), button_type=kind, sizing_mode="stretch_width")
+        made = self.pn.widgets.Button(label=self.say(key), color=kind, sizing_mode="stretch_width")
         made.on_click(lambda _event: self.session.act("viewer", act))
         return made
 
@@ -433,6 +443,7 @@ class _Page:
                     widget.value = None if now is None else round(now / scale, 6)
             self._put(functools.partial(self.map.stand, self.plan, self.site))
             self.b_undo.disabled, self.b_redo.disabled = not self.plan.edits, not self.plan.undone
+            self.w_unsaved.value = bool(self.plan.edits) and self.plan.edits != self.saved
             self.w_steps.object = self.say.steps(self.plan)
         finally:
             self.filling = False
@@ -463,7 +474,6 @@ class _Page:
 
     def ask(self, extra: Edit | None = None) -> None:
         """Have the plan answered, with one more edit that is not remembered."""
-        self.busy.set()
         question = (self.plan, extra, self.number)
         if self.served:
             self.worker.ask(question)
@@ -491,10 +501,12 @@ class _Page:
 
     def _put(self, change: Callable[[], None]) -> None:
         """Change the page from anywhere: Panel calls some watchers without the lock that Bokeh's models want."""
-        if self.served and self.ready:
-            self.where.add_next_tick_callback(change)
-        else:
+        if not (self.served and self.ready):
             change()
+        elif threading.current_thread() is self.thread:
+            self.where.add_next_tick_callback(change)
+        else:  # the document itself is no place for two threads
+            self.loop.add_callback(self.where.add_next_tick_callback, change)
 
     def _show(self, plan: Plan, seen: Seen, asked: int, *, last: bool) -> None:
         if plan is not self.plan:
@@ -506,14 +518,12 @@ class _Page:
         text = self.say("fine", size=size) if last else self.say("coarse", every=self.say.count(seen.every))
         self.w_state.object = self.say.quiet(text, "status")
         if last:
-            self.busy.clear()
             self.picture.show(alt=self.say.alt(plan, seen), table=self._table())
 
     def _refused(self, plan: Plan, extra: Edit | None, fault: TwinError) -> None:
         """The model does not take what the plan says: the last edit is taken back."""
         if plan is not self.plan:
             return
-        self.busy.clear()
         if extra is None and plan.undo():
             plan.undone = plan.undone[:-1]
             self.session.tell(self.say("refused", why=str(fault)), kind="alert")
@@ -538,6 +548,8 @@ class _Page:
             raise TwinError("a store", found="a twin that was never saved", hint='tk.save(twin, "town.twin")')
         name, message = self.session.text(self.w_branch.value, most=100), self.session.text(self.w_message.value)
         done = self.kept.save(self.plan, name, message, author=self.session.user or None)
+        self.saved = self.plan.edits
+        self._fill()
         newer = meanwhile(self.plan, self.kept.store)
         text = self.say("saved", branch=name, head=done.head[:12])
         if newer:
