@@ -47,6 +47,10 @@ FIRST_BATTERY = 24.0
 REACHED = 1_000
 """Draws at most for the warning's reach."""
 WIDE: dict[str, Any] = {"sizing_mode": "stretch_width"}
+FOLD = """
+.card-header, .card-button { color: var(--tk-ink); }
+.card-button svg { width: 18px; height: 18px; stroke: currentColor; fill: none; }
+"""
 SHEET = """
 .wi-headline { font-size: 21px; font-weight: 650; line-height: 1.3; margin: 2px 0 8px; }
 .wi-quiet { font-size: 14px; color: var(--tk-soft); }
@@ -195,7 +199,7 @@ class _Page:
     def _fold(self, key: str, parts: list[Any], *, shut: bool = False) -> Any:
         """A group of fields that opens and shuts by its heading."""
         head = self.pn.pane.HTML(f"<h2>{html.escape(say(key, self.language))}</h2>")
-        return self.pn.Card(*parts, header=head, collapsed=shut, **WIDE)
+        return self.pn.Card(*parts, header=head, collapsed=shut, stylesheets=[FOLD], **WIDE)
 
     def _quiet(self, text: str) -> Any:
         made = f'<p class="tk-small">{html.escape(text)}</p>' if text else ""

@@ -76,6 +76,7 @@ def hazard_map(scene: Scene, answers: tuple[Answer, Answer], critical: xr.Datase
         legend.append((say("l_critical", language), [rings]))
         spots = [(float(x[names.index(s)]), float(y[names.index(s)]), r) for s, r in ranks.items() if s in names]
         _ranked(made, spots, boxes, pixel, language)
+        boxes += [(a - 9 * pixel, b - 9 * pixel, a + 9 * pixel, b + 9 * pixel) for a, b, _ in spots]
     _places(made, twin, boxes, pixel, (left, right, low, high))
     _furniture(made, (left, right, low, high), language)
     legend_below(made, legend)

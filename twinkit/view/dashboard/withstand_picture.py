@@ -262,7 +262,7 @@ def reach_bars(first: Reach, second: Reach, *, warning: float, later: float, eve
             rows.append((name, getattr(reach, key), COLOURS[plan.lower()]))
     labels = [r[0] for r in rows]
     values = np.clip(np.array([r[1] for r in rows]), 0.0, None)
-    made = _axes("people", "", language, rows=list(reversed(labels)), height=330)
+    made = _axes(f"{say('t_people', language)} [people]", "", language, rows=list(reversed(labels)), height=330)
     # names of bars above them: beside them they would leave a phone no room for the bars
     made.yaxis.visible = False
     from bokeh.transform import dodge
