@@ -376,6 +376,9 @@ def _written(path: Path, line: dict[str, Any], judged: Any) -> Commit:
         lines = entries(stored.children[NODE].to_dataset(inherit=False).load()) if own else []
         _tidy(len(lines), path)
         new = line if judged is None else judged(lines)
+        if own:
+            # anew, each column in one block: an array that grows would keep the block of its first line
+            del group[NODE]
         # The branch begins with the twin; from its first line on it holds the ledger alone.
         root_attrs = xr.Dataset(attrs=stored.attrs)
         return tree.write(group, xr.DataTree.from_dict({"/": root_attrs, NODE: _dataset([*lines, new])}), said)
