@@ -192,8 +192,10 @@ class _Operate:
         else:
             self.trouble, self.faltered = "", False
             self.session.fresh()
-        if first or self.version != self.watch.version:
+        if first:
             self._renew()
+        elif self.version != self.watch.version:
+            self.session.act("viewer", self._renew)
         if not self.faltered:
             self.pulse.text = self._say("looked", when=self._when(self.watch.looked, seconds=True, local=False))
             self.pulse.beat += 1
@@ -283,8 +285,12 @@ class _Operate:
         self.back.visible = past
 
     def _about(self) -> np.datetime64:
-        """The moment looked at: the one that was chosen, else the newest that a reading tells of."""
-        return self.known.last if np.isnat(self.about) else self.about
+        """The moment looked at: of those that something is believed of, the nearest to the one chosen."""
+        times = self.known.times
+        if np.isnat(self.about) or not len(times):
+            return self.known.last
+        nearest: np.datetime64 = times[int(np.argmin(np.abs(times - self.about)))]
+        return nearest
 
     def _moved(self) -> None:
         if not self.setting:
