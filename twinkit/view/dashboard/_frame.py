@@ -105,7 +105,7 @@ def sorry(text: str) -> Any:
 
 def _head(session: Session, title: str) -> str:
     """Title, place, the way to the other apps, and who one is here."""
-    place = str(session.twin.attrs.get("place") or session.twin.attrs.get("title") or "")[:120]
+    place = str(session.twin.attrs.get("title") or session.twin.attrs.get("place") or "")[:120]
     role = session.say(session.role)
     if session.user:
         who = session.say("signed_in", user=escaped(session.user[:80]), role=role)

@@ -89,7 +89,7 @@ def server(
     store = Path(store)
     apps = {name.rpartition(".")[0].rpartition(".")[2] or name: app_of(name) for name in ([app] if app else APPS)}
     first = Session(store, language=language or "en")
-    title = str(first.twin.attrs.get("place") or first.twin.attrs.get("title") or store.stem)
+    title = str(first.twin.attrs.get("title") or first.twin.attrs.get("place") or store.stem)
     _checked(host, prefix=prefix, origins=origins, register=register, oauth=oauth, guests=guests)
     door = _door(first, host, register=register, oauth=oauth, guests=guests, secure=secure)
 
@@ -301,8 +301,6 @@ def _opened(
 ) -> None:
     """Fill one page: the app on its session, or what went wrong in a sentence."""
     pn = need()
-    from bokeh.events import ConnectionLost  # noqa: F401  (named below)
-    from panel.io.document import _cleanup_doc
     from panel.io.state import set_curdoc, state
 
     told = doc.session_context.token_payload if doc.session_context is not None else {}
@@ -323,7 +321,6 @@ def _opened(
 
         doc.js_on_event("connection_lost", CustomJS(code=lost))
         doc.on_event("document_ready", functools.partial(state._schedule_on_load, doc))
-        doc.on_session_destroyed(lambda _: _cleanup_doc(doc))
         session = Session(
             store,
             language=speaks,
