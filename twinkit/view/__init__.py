@@ -20,7 +20,7 @@ from twinkit.view._plain import plain
 from twinkit.view._table import markup
 from twinkit.view.diagram import network_diagram
 from twinkit.view.fan import fan_chart
-from twinkit.view.panned import PannedMap, panned
+from twinkit.view.panning import PannedMap, panned
 from twinkit.view.recovery import recovery_curve
 from twinkit.view.vision import VISIONS, colours_apart, lightness, seen_colours
 

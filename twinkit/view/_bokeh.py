@@ -17,7 +17,7 @@ from twinkit.view._pyramid import Pyramid, Window
 if TYPE_CHECKING:
     import xarray as xr
 
-    from twinkit.view.panned import PannedMap
+    from twinkit.view.panning import PannedMap
 
 __all__ = ["Colours", "Renderers", "plotted", "still"]
 
