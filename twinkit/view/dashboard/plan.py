@@ -145,7 +145,7 @@ class _Page:
         sites = self.plan.sites()
         self.site = sites[0] if sites else ""
         self.filling = self.ready = False
-        self.map = PlanMap(self.plan, self._touched, self.say.length)
+        self.map = PlanMap(self.plan, self._touched, self.say.length, self.say.count)
         self._controls()
         self._pictures()
         self._fill()

@@ -34,14 +34,15 @@ class PlanMap:
     told : function
         Called with phase ("choose", "move", "end"), site, x, y and number, when somebody touches a mast. All of it
         comes from a browser: it may be anything.
-    length_text : function
-        A length [m] as text with its unit, for the scale bar.
+    length_text, count_text : function
+        A length [m] as text with its unit, for the scale bar; a number as text, for pins.
     """
 
-    def __init__(self, plan: Plan, told: Any, length_text: Any) -> None:
+    def __init__(self, plan: Plan, told: Any, length_text: Any, count_text: Any) -> None:
         from bokeh.models import ColumnDataSource, CustomJS, LinearColorMapper, Range1d
         from bokeh.plotting import figure
 
+        self.count_text = count_text
         self.box = left, right, bottom, top = plan.tables.box
         plot: Any = figure(
             x_range=Range1d(start=left, end=right),
@@ -105,7 +106,7 @@ class PlanMap:
         start, y = left + 0.03 * (right - left), bottom + 0.04 * (top - bottom)
         ends = {"x0": [start], "x1": [start + length], "middle": [start + length / 2]}
         bar = ColumnDataSource({**ends, "y": [y], "text": [length_text(length)]})
-        for colour, width in (("white", 7), ("black", 3)):
+        for colour, width in (("white", 16), ("black", 3)):
             self.figure.segment("x0", "y", "x1", "y", source=bar, line_color=colour, line_width=width)
         self.figure.text("middle", "y", text="text", source=bar, **_written("black"), text_align="center", y_offset=-14)
 
@@ -142,8 +143,8 @@ class PlanMap:
         self.pins.data = {
             "x": np.asarray(pins["x"].values, float)[some],
             "y": np.asarray(pins["y"].values, float)[some],
-            "size": 18.0 + 22.0 * np.sqrt(count[some] / most),
-            "count": [f"{n:.0f}" for n in count[some]],
+            "size": 18.0 + 10.0 * np.sqrt(count[some] / most),
+            "count": [self.count_text(float(n)) for n in count[some]],
         }
 
     def zoom(self, factor: float) -> None:

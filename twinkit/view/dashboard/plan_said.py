@@ -93,8 +93,9 @@ class Said:
         ]
         if pins:
             wished = seen.wished
-            of = self("wishes_of", count=self.count(wished.everybody), gained=self.count(wished.gained))
-            rows.append(("wishes_met", self.count(wished.covered), of))
+            # a square's pins lie evenly over its pixels, so that sums of them need not be whole
+            of = self("wishes_of", count=self.people(wished.everybody), gained=self.people(wished.gained))
+            rows.append(("wishes_met", self.people(wished.covered), of))
         cells = "".join(
             f'<div style="min-width:120px"><dt style="{SMALL}">{html.escape(self(key))}</dt>'
             f'<dd style="margin:0"><b style="font-size:24px" data-number="{key}">{html.escape(value)}</b> '
