@@ -388,6 +388,15 @@ def test_choices_of_hourly_flows_that_are_refused(choices, says):
         hourly_flows(_many(), **MANY, **HOURS)
 
 
+def test_a_file_of_more_records_than_memory_holds_is_refused_unread(tmp_path, monkeypatch):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    pq.write_table(pa.table(_many(4)), tmp_path / "many.parquet")
+    assert hourly_flows([tmp_path / "many.parquet"], **MANY, **HOURS).sum() > 0
+    monkeypatch.setattr(sys.modules["twinkit.mobility.hourly"], "MOST_ROWS", 200)
+    with pytest.raises(TwinError, match=r"at most 200 records in a file; found 240.*partitioned"):
+        hourly_flows([tmp_path / "many.parquet"], **MANY, **HOURS)
+
+
 def test_unknown_cells_are_left_out_of_hourly_flows():
     whole = _many()
     dirty = {n: np.concatenate([v, v[:50]]) for n, v in whole.items()}
