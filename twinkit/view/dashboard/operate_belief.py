@@ -292,7 +292,7 @@ class Belief:
 
     def ahead(self, steps: int = AHEAD) -> xr.Dataset:
         """What is expected next: ``load`` and ``load_spread`` (time, cell) for the coming half hours."""
-        start = np.datetime64(self.state["time"].to_numpy(), "ns")
+        start = self.state["time"].to_numpy().astype("datetime64[ns]")[()]
         run = dynamics.simulate(
             network.step, self.state, times=start + 2 * PERIOD * np.arange(steps + 1), forcing=self.model.typical,
             seed=self.model.seed, progress=False,
