@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 
 from twinkit.error import TwinError
-from twinkit.view._figure import number
 from twinkit.view.dashboard import need
-from twinkit.view.dashboard.operate_figures import Fan, Innovations, Map, counted, moment, phrase, plain, share
+from twinkit.view.dashboard import operate_told as told
+from twinkit.view.dashboard.operate_figures import Fan, Innovations, Map, counted, moment, phrase, plain
 from twinkit.view.dashboard.operate_parts import pulse, track
-from twinkit.view.dashboard.operate_state import WATCHED, WINDOW, Known, Watch, findings_of, stale, watching
-from twinkit.view.dashboard.page import page, picture, table
+from twinkit.view.dashboard.operate_state import WINDOW, Known, Watch, findings_of, stale, watching
+from twinkit.view.dashboard.page import page, picture
 from twinkit.vocabulary import label, words
 
 if TYPE_CHECKING:
@@ -33,8 +33,6 @@ EVERY = 2000
 """[ms] Between two looks at the store."""
 FINDINGS = 15.0
 """[s] Between two searches for faults in readings that keep coming."""
-SHOWN = 3
-"""Alarms that are spelt out; all stand in the table."""
 NOW: np.datetime64 = np.datetime64("NaT", "ns")
 
 
@@ -227,20 +225,14 @@ class _Operate:
         self.told |= {_name(a) for a in new}
         for alarm in reversed(new):
             if not first and np.isnat(alarm["cleared"]):
-                self.session.tell(self._say("alarm_new", **self._words(alarm)), kind="alert")
+                self.session.tell(self._say("alarm_new", **told.alarm_words(alarm, self.language)), kind="alert")
 
     def _stale(self) -> None:
         passed = stale(self.watch.figures, np.datetime64("now", "ns"))
         due = float(words()["load"].period)
         # since when, not for how long: what is read out must not change with each look
         since = self._when(self.watch.figures.received, local=False)
-        self._coming(self._say("stale", since=since, period=self._span_of(due)) if passed else "")
-
-    def _span_of(self, seconds: float) -> str:
-        for key, size in (("days_short", 86400), ("hours_short", 3600), ("minutes", 60)):
-            if abs(seconds) >= 2 * size or (key == "minutes" and abs(seconds) >= 60):
-                return self._say(key, count=self._n(round(seconds / size)))
-        return self._say("seconds", count=number(seconds, language=self.language, digits=2))
+        self._coming(self._say("stale", since=since, period=told.span_of(due, self.language)) if passed else "")
 
     def _pause(self, _: Any = None) -> None:
         if self.alone:
@@ -447,64 +439,18 @@ class _Operate:
         alt, behind = self.innovations.feed(known, sensor if variable == "load" else "", days, alarm)
         self.gap_picture.show(alt=alt, table=behind if len(behind) else None)
 
-    def _words(self, alarm: dict[str, Any]) -> dict[str, str]:
-        sensor = f" {plain(alarm['sensor'])}" if alarm["sensor"] else ""
-        return {
-            "fault": self._say(alarm["fault"]),
-            "sensor": sensor,
-            "since": self._when(alarm["since"], local=False),
-            "evidence": plain(alarm["evidence"], 300),
-        }
-
     def _alarms(self) -> None:
         found = self.known.alarms
-        pn = need()
-        rows, buttons = [], []
-        for alarm in found[:SHOWN]:
-            ended = alarm["cleared"]
-            cleared = (
-                self._say("open") if np.isnat(ended) else self._say("cleared", when=self._when(ended, local=False))
-            )
-            told = self._words(alarm)
-            text = self._say("alarm_row", raised=self._when(alarm["raised"], local=False), cleared=cleared, **told)
-            rows.append(
-                f"<li><strong>{html.escape(text)}</strong><br>{html.escape(self._say('evidence'))}: "
-                f'<span dir="ltr" lang="en">{html.escape(told["evidence"])}</span></li>'
-            )
-            if alarm["sensor"]:
-                buttons.append(alarm)
-        if self.known.record is None:
-            body = f"<p>{html.escape(self._empty())}</p>"
-        elif not found:
-            body = f"<p>{html.escape(self._say('no_alarms'))}</p>"
-        else:
-            body = f"<ul>{''.join(rows)}</ul>"
-        if len(found) > SHOWN:
-            frame = pd.DataFrame(
-                [
-                    {
-                        self._say("fault"): self._say(a["fault"]),
-                        self._say("sensor"): plain(a["sensor"]) or "–",
-                        self._say("since"): self._when(a["since"], local=False),
-                        self._say("raised"): self._when(a["raised"], local=False),
-                        self._say("ended"): self._when(a["cleared"], local=False),
-                        self._say("evidence"): a["evidence"],
-                    }
-                    for a in found
-                ]
-            )
-            summary = html.escape(self.session.say("table"))
-            made = table(frame, language=self.language)
-            body += f"<details><summary>{summary}</summary>{_scrolled(made)}</details>"
-        made = f"<h2>{html.escape(self._say('alarms'))}</h2>{body}"
-        if made != self.alarms.object:
-            self.alarms.object = made
-            self.buttons[:] = [
-                pn.widgets.Button(
-                    label=self._say("show_sensor", sensor=plain(a["sensor"], 30)), on_click=lambda _, a=a: self._show(a)
-                )
-                for a in buttons
-            ]
+        made = told.alarms(found, self.language, instead=self._empty() if self.known.record is None else "")
+        if made == self.alarms.object:
+            return
+        self.alarms.object = made
+        button = need().widgets.Button
+        self.buttons[:] = [
+            button(label=self._say("show_sensor", sensor=plain(a["sensor"], 30)), on_click=lambda _, a=a: self._show(a))
+            for a in found[: told.SHOWN]
+            if a["sensor"]
+        ]
 
     def _empty(self) -> str:
         """What to do where there is nothing to believe."""
@@ -517,55 +463,18 @@ class _Operate:
         return self._say("none_yet", store=plain(self.session.store.name))
 
     def _assumed(self) -> None:
-        known = self.known
-        if known.record is None:
-            self.assumed.object = ""
-            return
-        people = self._say("its_people" if known.people else "no_people")
-        lines = [self._say("assumed", noise=share(self.watch.noise, self.language), what=people)]
-        if known.left:
-            lines.append(self._say("left", count=self._n(known.left), most=self._n(WATCHED)))
-        if known.outside:
-            lines.append(self._say("outside", count=self._n(known.outside)))
-        if self.session.store is None:
-            lines.append(self._say("memory"))
-        self.assumed.object = "".join(f'<p class="tk-small">{html.escape(line)}</p>' for line in lines)
+        more = self._say("memory") if self.session.store is None else ""
+        self.assumed.object = told.assumed(self.known, self.language, noise=self.watch.noise, more=more)
 
     def _coming(self, warning: str) -> None:
         """How telemetry comes in."""
         if self.session.store is None:
             return
-        f = self.watch.figures
-        none = "–"
-        rows = [
-            ("rate", number(60 * f.rate, language=self.language)),
-            ("received", self._when(f.received, seconds=True, local=False)),
-            ("tells_of", self._when(f.tells_of)),
-            ("delay", self._span_of(f.delay) if np.isfinite(f.delay) else none),
-            ("pending", self._n(f.pending)),
-            (
-                "commit",
-                f"{self._when(f.committed, seconds=True, local=False)}, {f.commit[:8]}: {plain(f.message, 80)}"
-                if f.commit
-                else none,
-            ),
-            ("count", f"{self._n(f.new)} / {self._n(f.corrected)}"),
-            ("rejected", self._n(f.rejected)),
-        ]
-        if f.reasons:
-            rows.append(("why", "; ".join(f"{self._n(n)} × {plain(r, 100)}" for r, n in list(f.reasons.items())[:5])))
-        cells = "".join(
-            f'<tr><th scope="row">{html.escape(self._say(k))}</th><td>{html.escape(v)}</td></tr>' for k, v in rows
-        )
-        made = f"<h2>{html.escape(self._say('telemetry'))}</h2><table><tbody>{cells}</tbody></table>"
-        if made != self.coming.object:
-            self.coming.object = made
-        told = dict(rows)
-        text = self._say("coming", **{k: told[k] for k in ("rate", "received", "tells_of", "pending", "rejected")})
-        note = f'<div class="tk-alert" role="alert"><p>{html.escape(warning)}</p></div>' if warning else ""
-        made = f'{note}<p class="tk-small">{html.escape(text)}</p>' if f.new or warning else ""
-        if made != self.short.object:
-            self.short.object = made
+        whole, line = told.coming(self.watch.figures, self.language, hours=self.known.hours, warning=warning)
+        if whole != self.coming.object:
+            self.coming.object = whole
+        if line != self.short.object:
+            self.short.object = line
 
     def _faults(self) -> None:
         """What quality finds; not at each look, because it goes through all readings."""
@@ -576,33 +485,12 @@ class _Operate:
         if soon and np.isnat(self.known_at):
             return
         self.looked_for_faults, self.findings_of = clock.monotonic(), readings
+        found: list[dict[str, Any]] | str
         try:
             found = findings_of(readings)
         except TwinError as fault:
-            self.faults.object = f"<h2>{html.escape(self._say('quality'))}</h2><p>{html.escape(str(fault))}</p>"
-            return
-        head = f"<h2>{html.escape(self._say('quality'))}</h2>"
-        if not found:
-            self.faults.object = f"{head}<p>{html.escape(self._say('no_findings'))}</p>"
-            return
-        frame = pd.DataFrame(
-            [
-                {
-                    self._say("finding"): self._say(row["flag"]),
-                    self._say("variable"): row["variable"],
-                    self._say("sensor"): plain(row["sensor"]),
-                    self._say("times"): row["times"],
-                    self._say("readings"): row["readings"],
-                    self._say("start"): self._when(row["start"], local=False),
-                    self._say("end"): self._when(row["end"], local=False),
-                }
-                for row in found
-            ]
-        )
-        made = table(frame, language=self.language)
-        self.faults.object = (
-            f'{head}<div class="tk-scroll" tabindex="0"><div style="min-width:620px">{made}</div></div>'
-        )
+            found = str(fault)
+        self.faults.object = told.faults(found, self.language)
 
 
 def _name(alarm: dict[str, Any]) -> tuple[str, str, str]:
@@ -619,8 +507,3 @@ def _options(names: list[str]) -> dict[str, str]:
             shown, same = f"{plain(name)} ({same})", same + 1
         out[shown] = name
     return out
-
-
-def _scrolled(made: str) -> str:
-    """A table that is wider than a phone, and is scrolled there, by keys too."""
-    return f'<div class="tk-scroll" tabindex="0"><div style="min-width:640px">{made}</div></div>'
