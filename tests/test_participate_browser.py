@@ -63,8 +63,8 @@ def filled(pins, store):
     accepted, rejected, studied = (receipts[n].pin for n in (3, 7, 11))
     for person in range(5):
         pins.support(accepted, person=str(person), source=str(person))
-    for number in (accepted, rejected, studied):
-        study(pins, store, number, path_loss=free_space, by="Ravi")
+    study(pins, store, accepted, path_loss=free_space, by="Ravi")
+    pins.advance(studied, "studied", by="Ravi", figures={"people gained": 1234}, reason="a study of our own")
     pins.advance(accepted, "accepted", by="Ravi", reason="The cheapest of twelve places; built by June.")
     pins.advance(rejected, "rejected", by="Ravi", reason="Two masts reach it already; the line behind them is full.")
     for name, role in (("Asha", "administrator"), ("Ravi", "planner"), ("Mina", "moderator"), ("Viki", "viewer")):
@@ -113,9 +113,9 @@ def test_every_page_is_for_everybody(lived_in, looking, axe):
             wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert wide <= 0, f"{name}: {wide} pixels too wide at {width}"
             assert page.evaluate(SMALLEST) >= 12, name
-            # what the dark scheme changes is colours
-            page.emulate_media(color_scheme="dark")
-            found[f"{name} {width} dark"] = axe(page, runOnly=["color-contrast"])
+        # what the dark scheme changes is colours
+        page.emulate_media(color_scheme="dark")
+        found[f"{name} dark"] = axe(page, runOnly=["color-contrast"])
 
     for path in (
         "/", "/?near=te", "/?near=nowhere", "/?language=fa", "/?language=hi", "/?language=en", "/pin?square=6,6",
@@ -317,7 +317,7 @@ def test_ten_megabytes_are_answered_on_the_page(lived_in, looking):
     page = looking(f"{address}/pin?square=6,6")
     page.get_by_label("Slow").check()
     page.evaluate(
-        "const t = document.querySelector('textarea'); t.removeAttribute('maxlength'); t.value = 'x'.repeat(1e7)"
+        "const t = document.querySelector('textarea'); t.hidden = true; t.maxLength = 1e8; t.value = 'x'.repeat(1e7)"
     )
     page.get_by_role("button", name="Send").click()
     page.wait_for_selector("text=Write 1 to 600 characters")
