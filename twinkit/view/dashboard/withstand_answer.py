@@ -185,7 +185,7 @@ class Scene:
         return resilience.recovery(hit, crews=plan.crews, grid_crews=plan.grid_crews, begins=begins, rule=self.rule)
 
 
-def scene_of(twin: xr.DataTree, question: Question, plan: Plan) -> Scene:
+def scene_of(twin: xr.DataTree, question: Question, plan: Plan, *, catchment: xr.Dataset | None = None) -> Scene:
     """A plan on its branch's twin, under a hazard.
 
     Parameters
@@ -194,6 +194,8 @@ def scene_of(twin: xr.DataTree, question: Question, plan: Plan) -> Scene:
         Of the plan's branch, in memory.
     question : Question
     plan : Plan
+    catchment : Dataset, optional
+        Of the branch: nothing that a plan buys changes it.
 
     Errors
     ------
@@ -201,7 +203,7 @@ def scene_of(twin: xr.DataTree, question: Question, plan: Plan) -> Scene:
         What the stages refuse.
     """
     made = gridded(invested(twin, plan), question.spacing)
-    groups = resilience.catchment(made)
+    groups = resilience.catchment(made) if catchment is None else catchment
     asked = [question.hazard, *([question.also] if question.also else [])]
     events = tuple(struck(made, one, seed=question.seed) for one in asked)
     return Scene(made, question, plan, groups, events, rule(plan, made, catchment=groups))

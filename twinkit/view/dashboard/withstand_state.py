@@ -63,7 +63,7 @@ class Kept:
                 self._all.popitem(last=False)
 
     def _size(self) -> float:
-        return float(sum(getattr(v, "bytes", 1e5) for v in self._all.values()))
+        return float(sum(getattr(v, "bytes", getattr(v, "nbytes", 1e4)) for v in self._all.values()))
 
 
 KEPT = Kept()
@@ -151,17 +151,26 @@ class Withstand:
         key = self._key("begin", self.head(branch), count)
         found = self._memory.get(key)
         if found is None:
-            twin = self.twin(branch)
-            found = dependent(twin, catchment=resilience.catchment(twin), count=count)
+            found = dependent(self.twin(branch), catchment=self.catchment(branch), count=count)
             self._memory.put(key, found)
         return tuple(found)
+
+    def catchment(self, branch: str) -> xr.Dataset:
+        """Who relies on which sites of a branch; kept."""
+        key = self._key("catchment", self.head(branch))
+        found = self._memory.get(key)
+        if found is None:
+            found = resilience.catchment(self.twin(branch))
+            self._memory.put(key, found)
+        return found
 
     def scene(self, question: Question, plan: Plan) -> Scene:
         """A plan, ready to be struck; kept."""
         key = self._key("scene", self.head(plan.branch), question, _nameless(plan))
         found = self._memory.get(key)
         if found is None:
-            found = scene_of(self.twin(plan.branch), question, plan)
+            groups = self.catchment(plan.branch)
+            found = scene_of(self.twin(plan.branch), question, plan, catchment=groups)
             self._memory.put(key, found)
         return found
 
