@@ -56,9 +56,10 @@ def release(
     ----------
     data : Dataset or DataFrame of records, or DataArray of counts
         Records: one row an event, with the columns of the unit (`subscriber`, and for "subscriber-day" `day`, or else
-        `time`, whose days in UTC are taken) and one for each dim of the counts. Counts: whole numbers of 0 or more;
+        `time`, whose days in UTC are taken) and one for each dim of the counts: what `tk.mobility.trips` gives, for
+        example. Counts: whole numbers of 0 or more;
         that no unit adds more than `bound` is then your word, not twinkit's.
-    epsilon : float [1], above 0
+    epsilon : float [1], from 1e-6 to 100
         Privacy that this release spends; less protects more.
     protects : {"subscriber-day", "subscriber"}
         Unit whose presence nobody must be able to tell: one day of a person, or all of a person.
@@ -109,7 +110,8 @@ def release(
     Errors
     ------
     TwinError
-        A number out of range, records without unit, no budget or none left (which is logged), store and seed at once.
+        A number out of range, records without unit or with moments for days, labels that are none, no budget or none
+        left (which is logged), store and seed at once.
 
     Examples
     --------
