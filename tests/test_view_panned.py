@@ -17,7 +17,7 @@ from twinkit.view import _points, _pyramid, _tiles
 from twinkit.view._pyramid import Pyramid, Window
 from twinkit.vocabulary import LANGUAGES
 
-HOSTILE = "<script>alert(1)</script>$$x$$\u202e"
+HOSTILE = "<script>alert(1)</script>$$x$$ @x \\[y\\]\u202e"
 
 
 def surface(values, name="rsrp", *, step=30.0, origin=0.0, **attrs):
@@ -331,14 +331,20 @@ def test_the_still_picture_tells_the_same_without_a_second_look(counted, twin):
 def test_hostile_text_is_shown_and_never_obeyed(twin):
     layer = surface(np.eye(40), "made_up", long_name=HOSTILE, units="<i>")
     shown = view.panned(layer, twin=twin, title=HOSTILE, attribution=HOSTILE)
-    assert "$" not in shown.colours.what
+    assert "$$" not in shown.colours.what
     from panel.pane import HTML
 
     texts = [pane.object for pane in shown.__panel__().select(HTML)]
     assert not any("<script" in t or "\u202e" in t for t in texts)
     assert any("&lt;script&gt;" in t for t in texts)
     names = [r.data_source.data.get("name", []) for r in shown.plot.renderers]
-    assert not any("$" in n or "\u202e" in n for found in names for n in found)
+    assert not any("$$" in n or "\u202e" in n for found in names for n in found)
+    from bokeh.models import HoverTool
+
+    told = [tool.tooltips for tool in shown.plot.select(HoverTool)]
+    # the template has columns of its own alone, and tags of its own alone
+    assert all(set(re.findall("[@$]\\w+", t)) <= {"@image", "@value", "@site"} for t in told)
+    assert all(set(re.findall("<(\\w+)", t)) == {"div", "b"} for t in told)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,15 @@ if TYPE_CHECKING:
 __all__ = ["Colours", "Renderers", "plotted", "still"]
 
 FONT = "13px"
+
+
+def unread(text: object) -> str:
+    r"""Text in which Bokeh finds no formula, which it looks for between two dollars and after a backslash.
+
+    >>> unread("$$x$$")
+    '$ $x$ $'
+    """
+    return re.sub(r"\$(?=\$)|\\(?=[\[\]()])", lambda mark: f"{mark[0]} ", escaped(text))
 
 
 def _models() -> Any:
@@ -50,7 +61,7 @@ class Colours:
         models = _models()
         from bokeh.palettes import Cividis256, Viridis256
 
-        what = escaped(_what(layer, language)).replace("$", "＄")  # Bokeh would read a formula between two of them
+        what = unread(_what(layer, language))
         unit = what.rpartition("[")[2].rstrip("]") if what.endswith("]") else ""
         values = first.values if isinstance(first, Window) else first[2]
         good = values[np.isfinite(values.astype(float))].astype(float)
@@ -203,10 +214,11 @@ def plotted(
     points = plot.scatter(
         "x", "y", source=readings, size=7, marker="circle", color=colour, line_color="#333333", line_width=0.3
     )
-    unit = f" {colours.unit}" if colours.unit else ""
+    unit = f" {_literal(colours.unit)}" if colours.unit else ""
+    what = colours.what.removesuffix(f" [{colours.unit}]")
     plot.add_tools(
-        models.HoverTool(renderers=[image], tooltips=[(colours.what, f"@image{{0.[00]}}{unit}")], name="grid"),
-        models.HoverTool(renderers=[points], tooltips=[(colours.what, f"@value{{0.[00]}}{unit}")], name="readings"),
+        models.HoverTool(renderers=[image], tooltips=_told(what, f"@image{{0.[00]}}{unit}"), name="grid"),
+        models.HoverTool(renderers=[points], tooltips=_told(what, f"@value{{0.[00]}}{unit}"), name="readings"),
     )
     _legend(plot, colours)
     if twin is not None:
@@ -215,7 +227,7 @@ def plotted(
     bar.background_fill_alpha = 0.85
     plot.add_layout(bar)
     if tiled and attribution:
-        text = escaped(attribution).replace("$", "＄")
+        text = unread(attribution)
         credit = models.Label(
             x=4, y=4, x_units="screen", y_units="screen", text=text, text_font_size="12px", visible=False
         )
@@ -227,6 +239,16 @@ def plotted(
 
 
 PLOT_HEIGHT = 560
+
+
+def _told(what: str, value: str) -> str:
+    """What stands beside the pointer: Bokeh's own label is too pale to be read."""
+    return f'<div style="font-size: 14px; color: #1d2733; background: #ffffff">{_literal(what)}: <b>{value}</b></div>'
+
+
+def _literal(text: str) -> str:
+    """Text in a template, where an @ would begin the name of a column."""
+    return html.escape(text).replace("@", "&#64;").replace("$", "&#36;")
 
 
 def _legend(plot: Any, colours: Colours) -> None:
@@ -264,7 +286,7 @@ def _marked(plot: Any, twin: xr.DataTree, labels: int, whole: tuple[float, ...],
             "x", "y", source=models.ColumnDataSource({"x": x, "y": y, "site": names}), marker="triangle", size=9,
             color="#000000", line_color="#FFFFFF", line_width=0.8,
         )  # fmt: skip
-        plot.add_tools(models.HoverTool(renderers=[masts], tooltips=[(said("site", language=language), "@site")]))
+        plot.add_tools(models.HoverTool(renderers=[masts], tooltips=_told(said("site", language=language), "@site")))
     if "places" not in twin.children or not {"x", "y", "name"} <= set(twin.children["places"].variables):
         return
     places = twin.children["places"].to_dataset(inherit=False)
@@ -277,7 +299,7 @@ def _marked(plot: Any, twin: xr.DataTree, labels: int, whole: tuple[float, ...],
             break
         if np.isfinite(x[i] + y[i]) and (not named or np.hypot(x[named] - x[i], y[named] - y[i]).min() >= apart):
             named.append(int(i))
-    names = [escaped(places["name"].values[i]).replace("$", "＄") for i in named]
+    names = [unread(places["name"].values[i]) for i in named]
     plot.text(
         "x", "y", "name", source=models.ColumnDataSource({"x": x[named], "y": y[named], "name": names}), x_offset=6,
         text_font_size=FONT, text_baseline="middle", text_color="#000000", background_fill_color="#FFFFFF",
