@@ -455,6 +455,19 @@ def test_the_page_in_a_notebook_answers_at_once(town, stored):
     assert undo.disabled
 
 
+def test_a_viewer_saves_nothing(stored):
+    session = Session(stored, role="viewer")
+    whole = plan_page.app(session)
+    named = {w.label: w for kind in ("TextInput", "Button") for w in shown(whole, kind)}
+    named["100 m east"].clicks += 1
+    assert not named["Undo"].disabled
+    named["name of the branch"].value, named["message: why"].value = "forged", "let me in"
+    assert named["Save the plan"].disabled
+    named["Save the plan"].clicks += 1
+    assert "This needs the role planner" in session.notices[-1].text
+    assert set(tk.store.branches(stored)) == {"main"}
+
+
 def test_citizens_pins_are_shown_and_counted(town, pins):
     session = Session(twin=town, role="planner")
     whole = plan_page.app(session, threshold=-85.0, pins=pins, square=500.0)

@@ -128,15 +128,16 @@ def test_a_mast_is_dragged_and_the_numbers_follow(looking, served, plan_store):
     site = "s003"
     dragged(page, site, 180, 120)
     page.get_by_text(f"{site} moved to").wait_for()
-    lost = becomes(page, "people_lost", lambda n: n > 0)
+    becomes(page, "people_lost", lambda n: n > 0)
     settled(page)
     assert len(set(page.evaluate("window.told"))) >= 2  # answers came while the mast was still on its way
     place = {
         d: float(field(page, label).input_value()) for d, label in (("x", "x, eastward [m]"), ("y", "y, northward [m]"))
     }
     told = expected(plan_store, [Edit("move", site, place)])
-    assert becomes(page, "people_lost", lambda n: n == told["people_lost"]) == lost or lost > 0
-    assert read(page, "people_covered") == told["people_covered"]
+    assert told["people_lost"] > 0
+    for key, number in told.items():
+        becomes(page, key, lambda n, number=number: n == number)
     page.get_by_role("button", name="Undo").click()
     becomes(page, "people_lost", lambda n: n == 0)
     assert steps(page) == []
@@ -150,9 +151,9 @@ def test_a_site_is_tuned_added_and_removed_by_typing(looking, served, plan_store
     page = judged(opened(looking, served))
     choose(page, "s007")
     type_into(page, "power [dBm]", "30")
-    lost = becomes(page, "people_lost", lambda n: n > 0)
-    tuned = [Edit("tune", "s007", {"transmit_power": 30.0})]
-    assert lost == expected(plan_store, tuned)["people_lost"]
+    lost = expected(plan_store, [Edit("tune", "s007", {"transmit_power": 30.0})])["people_lost"]
+    assert lost > 0
+    becomes(page, "people_lost", lambda n: n == lost)
     page.get_by_role("button", name="Add a site like this one").click()
     page.get_by_text("new-1 added").wait_for()
     type_into(page, "power [dBm]", "46")
@@ -161,7 +162,7 @@ def test_a_site_is_tuned_added_and_removed_by_typing(looking, served, plan_store
     page.get_by_role("button", name="Remove this site").click()
     page.get_by_text("new-1 removed").wait_for()
     becomes(page, "people_gained", lambda n: n == 0)
-    assert read(page, "people_lost") == lost
+    becomes(page, "people_lost", lambda n: n == lost)
     assert len(steps(page)) == 5
     field(page, "cells that are tuned").select_option(index=1)
     type_into(page, "azimuth [°]", "10")
@@ -220,7 +221,8 @@ def test_a_plan_is_saved_and_stands_beside_the_others(looking, served, plan_stor
     page.get_by_text("expected a plan with a change").wait_for()
     choose(page, "s011")
     page.get_by_role("button", name="Remove this site").click()
-    lost = becomes(page, "people_lost", lambda n: n > 0)
+    lost = expected(plan_store, [Edit("remove", "s011")])["people_lost"]
+    becomes(page, "people_lost", lambda n: n == lost)
     field(page, "name of the branch").fill("without-11")
     field(page, "message: why").fill("what if mast 11 falls")
     page.get_by_role("button", name="Save the plan").click()
@@ -244,6 +246,7 @@ def test_a_plan_is_saved_and_stands_beside_the_others(looking, served, plan_stor
 # ---------------------------------------------------------------- who may not, and what goes wrong
 
 
+@pytest.mark.slow  # `test_a_viewer_saves_nothing` of tests/test_dashboard_plan.py asks the same without a browser
 def test_a_viewer_plays_but_saves_nothing(looking, dashboards, plan_store):
     before = set(tk.store.branches(plan_store))
     # with a proxy in front and no register, nobody signs in and everybody only looks
