@@ -128,7 +128,7 @@ def test_words_are_there_in_every_language():
         rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
         assert len({r["key"] for r in rows}) == len(rows), file.name
         for row in rows:
-            parts = {c: sorted(p.split("}")[0] for p in row[c].split("{")[1:]) for c in ("en", "hi", "fr", "fa")}
+            parts = {c: {p.split("}")[0] for p in row[c].split("{")[1:]} for c in ("en", "hi", "fr", "fa")}
             assert all(row[c] for c in parts), (file.name, row["key"])
             assert all(p == parts["en"] for p in parts.values()), (file.name, row["key"])
 
@@ -164,7 +164,7 @@ def test_a_picture_keeps_its_figure_and_takes_another(town):
 # ---------------------------------------------------------------- in a browser
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (360, "dark"), (1440, "dark"), (360, "light")])
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (360, "dark")])
 def test_the_page_is_for_everybody(looking, small, axe, width, scheme):
     page = ready(looking(small, width=width, scheme=scheme))
     page.wait_for_timeout(600)
