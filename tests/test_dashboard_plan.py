@@ -430,14 +430,20 @@ def shown(whole, name):
     return [part for part in whole.select() if type(part).__name__ == name]
 
 
-def test_the_page_in_a_notebook_answers_at_once(town, stored):
+def test_the_page_in_a_notebook_answers_at_once(town, stored, monkeypatch):
+    from panel.io import notebook
+
+    pushed = []
+    monkeypatch.setattr(notebook, "push_notebook", lambda *panes: pushed.extend(panes))
     session = Session(stored, role="planner")
     whole = plan_page.app(session, threshold=-85.0)
     whole.get_root()
+    pushed.clear()
     (site,) = [w for w in shown(whole, "Select") if w.label == "site"]
     site.value = next(v for v in site.options.values() if v == "s005")
     (height,) = [w for w in shown(whole, "FloatInput") if w.label.startswith("antenna height")]
     height.value = 60.0
+    assert pushed  # the map went to the cell
     numbers = next(p.object for p in shown(whole, "HTML") if "people_covered" in str(p.object))
     twin = edited(town, [Edit("tune", "s005", {"height": 60.0})])
     covered = tk.radio.coverage(twin, path_loss=tk.radio.rma).rsrp > -85.0

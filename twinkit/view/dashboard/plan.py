@@ -291,7 +291,8 @@ class _Page:
         """The map keeps the shape of the region, however wide the page is."""
         left, right, bottom, top = self.map.box
         ratio = min(max((right - left) / (top - bottom), 0.4), 3.0)
-        for pane in self.picture.view.select(self.pn.pane.Bokeh):
+        self.panes = self.picture.view.select(self.pn.pane.Bokeh)
+        for pane in self.panes:
             pane.param.update(sizing_mode="scale_width", aspect_ratio=ratio, max_width=int(min(900, 760 * ratio)))
 
     def _wished(self, twin: xr.DataTree) -> Any:
@@ -503,6 +504,10 @@ class _Page:
         """Change the page from anywhere: Panel calls some watchers without the lock that Bokeh's models want."""
         if not (self.served and self.ready):
             change()
+            if self.ready:
+                from panel.io.notebook import push_notebook
+
+                push_notebook(*self.panes)  # in a cell nobody else tells the browser what became of Bokeh's models
         elif threading.current_thread() is self.thread:
             self.where.add_next_tick_callback(change)
         else:  # the document itself is no place for two threads
