@@ -536,7 +536,9 @@ def test_what_is_not_estimated_is_shown_as_it_was_read(path, region):
         assert page.fan_picture.alt.endswith("It is not estimated.")
         assert f"{int(np.isfinite(values).sum())} readings up to 2026-03-02" in page.fan_picture.alt
         assert page.fan.seen.data["value"].max() == pytest.approx(float(values.max()))
-    assert "No load is known" in page.map_picture.alt
+    assert "No load is known yet" in page.map_picture.alt
+    assert page.fan_picture.view.visible
+    assert not page.gap_picture.view.visible, "an empty picture says nothing"
     due = [f for f in state.findings_of(page.known.readings) if (f["flag"], f["variable"]) == ("gap", "energy")]
     assert due == [], "an hourly reading is not missed between the hours"
 

@@ -436,8 +436,10 @@ class _Operate:
         self.map_picture.show(alt=alt, table=behind)
         alt, behind = self.fan.feed(known, variable, sensor, about, days, alarm)
         self.fan_picture.show(alt=alt, table=behind if len(behind) else None)
+        self.fan_picture.view.visible = bool(len(behind))
         alt, behind = self.innovations.feed(known, sensor if variable == "load" else "", days, alarm)
         self.gap_picture.show(alt=alt, table=behind if len(behind) else None)
+        self.gap_picture.view.visible = bool(len(behind))  # axes without anything on them say nothing
 
     def _alarms(self) -> None:
         found = self.known.alarms
@@ -487,7 +489,7 @@ class _Operate:
         self.looked_for_faults, self.findings_of = clock.monotonic(), readings
         found: list[dict[str, Any]] | str
         try:
-            found = findings_of(readings)
+            found = findings_of(readings) if readings.data_vars else self._say("nothing")
         except TwinError as fault:
             found = str(fault)
         self.faults.object = told.faults(found, self.language)

@@ -105,7 +105,7 @@ def _legend(made: Any, items: list[tuple[str, list[Any]]], columns: int) -> None
         items=[LegendItem(label=text, renderers=renderers) for text, renderers in items],
         stylesheets=[LTR, ".bk-label { unicode-bidi: plaintext; }"], orientation="vertical", ncols=columns,
         label_text_font_size=SMALL, label_text_color=INK, label_height=16,
-        glyph_height=16, glyph_width=18, label_standoff=4, border_line_color=None, spacing=8, padding=2, margin=7,
+        glyph_height=16, glyph_width=18, label_standoff=4, border_line_color=None, spacing=8, padding=7, margin=2,
     )  # fmt: skip
     made.add_layout(legend, "below")
 
@@ -214,7 +214,7 @@ class Map:
         ).sort_values(phrase("load", language), ascending=False, kind="stable", ignore_index=True)
         parts = {"count": counted(len(names), language), "when": moment(about, language, hours=known.hours)}
         if not np.isfinite(load).any():
-            return phrase("alt_map_none", language, **parts), behind
+            return phrase("alt_map_empty" if np.isnat(about) else "alt_map_none", language, **parts), behind
         best = int(np.nanargmax(load))
         return phrase(
             "alt_map", language, **parts, kind=kind_of(known, about, language),
