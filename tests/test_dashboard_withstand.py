@@ -18,7 +18,7 @@ from twinkit.view.dashboard import withstand_hazard as hazards
 from twinkit.view.dashboard import withstand_plan as plans
 from twinkit.view.dashboard import withstand_state as state
 from twinkit.view.dashboard.session import Session, said
-from twinkit.view.dashboard.withstand import _Page, headline
+from twinkit.view.dashboard.withstand import Page, headline
 
 pytestmark = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # Panel's, of what goes with its 2.0
 
@@ -532,7 +532,7 @@ def opened(shared_town):
     pytest.importorskip("panel")
 
     def made(role, store=shared_town, **how):
-        page = _Page(Session(store, role=role, user="Ravi", **how))
+        page = Page(Session(store, role=role, user="Ravi", **how))
         page.draws.value = answers.STEPS[0]
         return page
 
@@ -632,7 +632,7 @@ def test_the_page_speaks(opened, language):
 
 def test_a_cell_of_a_notebook_shows_the_same_on_a_twin_that_was_never_saved(town):
     pytest.importorskip("panel")
-    page = _Page(Session(twin=town, role="administrator"))
+    page = Page(Session(twin=town, role="administrator"))
     assert page.session.notices == []
     assert page.lines[0].startswith("With plan B, ")
     assert not hasattr(page, "keep")

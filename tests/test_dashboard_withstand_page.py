@@ -169,6 +169,7 @@ def test_a_hazard_and_a_plan_are_chosen_by_keyboard_alone(opened, shared_town):
     assert told(page) == said
 
 
+@pytest.mark.slow  # that an answer can be given up is tested without a browser, too
 def test_a_fine_answer_is_stopped_and_what_was_found_stays(opened):
     page = opened()
     before = told(page)

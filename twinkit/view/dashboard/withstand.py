@@ -19,7 +19,7 @@ from twinkit.view._figure import number
 from twinkit.view.dashboard import need
 from twinkit.view.dashboard import withstand_answer as answers
 from twinkit.view.dashboard.page import page, picture
-from twinkit.view.dashboard.withstand_hazard import CATEGORIES, KINDS, Field, category, chosen, fields, unfit
+from twinkit.view.dashboard.withstand_forms import WIDE, HazardForm, PlanForm, read, widget_of
 from twinkit.view.dashboard.withstand_map import hazard_map
 from twinkit.view.dashboard.withstand_picture import (
     Drawn,
@@ -29,15 +29,13 @@ from twinkit.view.dashboard.withstand_picture import (
     reach_bars,
     say,
 )
-from twinkit.view.dashboard.withstand_plan import DIESEL, Plan, plan, remembered
-from twinkit.view.dashboard.withstand_plan import FIELDS as PLAN_FIELDS
 from twinkit.view.dashboard.withstand_state import Withstand
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twinkit.view.dashboard.session import Session
-    from twinkit.view.dashboard.withstand_hazard import Chosen
+    from twinkit.view.dashboard.withstand_plan import Plan
 
 __all__ = ["app", "headline"]
 
@@ -46,7 +44,6 @@ FIRST_BATTERY = 24.0
 """[h] that plan B begins with, so that the page opens on a comparison."""
 REACHED = 1_000
 """Draws at most for the warning's reach."""
-WIDE: dict[str, Any] = {"sizing_mode": "stretch_width"}
 FOLD = """
 .card-header, .card-button { color: var(--tk-ink); }
 .card-button svg { width: 18px; height: 18px; stroke: currentColor; fill: none; }
@@ -75,7 +72,7 @@ def app(session: Session) -> Any:
     -------
     panel Viewable
     """
-    return _Page(session).whole
+    return Page(session).whole
 
 
 def headline(found: answers.Comparison, *, misses: bool, language: str, storm: bool = True) -> str:
@@ -127,7 +124,9 @@ class _Asked:
         return self.question.hazard.kind in ("cyclone", "track")
 
 
-class _Page:
+class Page:
+    """One person's page: its fields, its answers, and the thread that finds them."""
+
     def __init__(self, session: Session) -> None:
         self.session, self.language = session, session.language
         self.state = Withstand(session.store, twin=session.twin if session.store is None else None)
@@ -154,12 +153,12 @@ class _Page:
 
     def _controls(self, twin: Any) -> None:
         widgets = self.pn.widgets
-        self.hazard = _HazardForm(self, twin, "kind")
-        self.also = _HazardForm(self, twin, "also", optional=True)
+        self.hazard = HazardForm(self, twin, "kind")
+        self.also = HazardForm(self, twin, "also", optional=True)
         branches = list(self.state.branches())
-        self.first = _PlanForm(self, branches, {})
-        self.second = _PlanForm(self, branches, {"at": ", ".join(self.begin), "battery": FIRST_BATTERY})
-        self.look = {k: _widget(f, self.language) for k, f in LOOK.items()}
+        self.first = PlanForm(self, branches, {})
+        self.second = PlanForm(self, branches, {"at": ", ".join(self.begin), "battery": FIRST_BATTERY})
+        self.look = {k: widget_of(f, self.language) for k, f in LOOK.items()}
         steps = {number(n, language=self.language): n for n in answers.STEPS}
         self.draws = widgets.Select(label=say("f_draws", self.language), options=steps, value=answers.STEPS[1], **WIDE)
         # not a lone checkbox: its label would not belong to it
@@ -245,7 +244,7 @@ class _Page:
 
     def _number(self, key: str) -> float:
         field = LOOK[key]
-        return float(field.checked(_read(self.look[key], field)))
+        return float(field.checked(read(self.look[key], field)))
 
     # ---------------------------------------------------------------- acts
 
@@ -273,7 +272,7 @@ class _Page:
         hazard = self.hazard.chosen(twin)
         if hazard is None:
             raise TwinError("a hazard", found="none", hint="choose one", where="hazard")
-        values = {k: _read(w, LOOK[k]) for k, w in self.look.items()}
+        values = {k: read(w, LOOK[k]) for k, w in self.look.items()}
         also = self.also.chosen(twin)
         question, hours = answers.question(hazard, values, also=also, generated=bool(self.grid.value))
         return _Asked(question, hours, first, second, int(self.draws.value))
@@ -455,175 +454,3 @@ class _Page:
 
     def _show(self, name: str, drawn: Drawn) -> None:
         self.shown[name].show(drawn.figure, alt=drawn.alt, table=drawn.table)
-
-
-class _HazardForm:
-    """The kind of a hazard and its fields; what the twin cannot answer is there, shut, with the reason."""
-
-    def __init__(self, page: _Page, twin: Any, key: str, *, optional: bool = False) -> None:
-        self.page, self.language, self.optional = page, page.language, optional
-        pn = page.pn
-        self.labels = {"": say("nothing", self.language)} if optional else {}
-        self.labels |= {k: say(f"k_{k}", self.language) for k in KINDS}
-        # a list and no dict: Panel shuts an option by the text that stands in the page
-        self.kind = pn.widgets.Select(label=say(key, self.language), options=list(self.labels.values()), **WIDE)
-        self.reason = pn.pane.HTML("", sizing_mode="stretch_width")
-        self.fields = pn.Column(sizing_mode="stretch_width")
-        self.view = pn.Column(self.kind, self.reason, self.fields, sizing_mode="stretch_width")
-        self.widgets: dict[str, Any] = {}
-        self.known: tuple[Field, ...] = ()
-        self.twin: Any = None
-        self.renew(twin)
-        self.kind.param.watch(lambda _event: self._ask(), "value")
-        self.kind.param.watch(page.changed, "value")
-
-    @property
-    def asked(self) -> str:
-        """The kind that is chosen; "" for none."""
-        return next((k for k, label in self.labels.items() if label == self.kind.value), "")
-
-    def choose(self, kind: str) -> None:
-        """Choose a kind."""
-        self.kind.value = self.labels[kind]
-
-    def renew(self, twin: Any) -> None:
-        """Take another twin: what it lacks is shut; what was typed for what it has stays."""
-        before, self.twin = self.asked, twin
-        missing = unfit(twin)
-        if self.asked in missing:
-            self.kind.disabled_options = []
-            self.kind.value = next(iter(self.labels.values()))
-        self.kind.disabled_options = [self.labels[k] for k in missing]
-        lines = [] if self.optional else [self._why(k, v) for k, v in missing.items()]
-        self.reason.object = "".join(f'<p class="tk-small">{html.escape(line)}</p>' for line in lines)
-        self.reason.visible = bool(lines)
-        if self.asked != before or not self.known:
-            self._ask()
-
-    def _why(self, kind: str, missing: str) -> str:
-        said_of = say("needs_grid", self.language) if kind == "blackout" else missing
-        return say("unfit", self.language, kind=say(f"k_{kind}", self.language), missing=said_of)
-
-    def _ask(self) -> None:
-        """The fields of the kind that is chosen."""
-        self.widgets, self.known = {}, ()
-        parts: list[Any] = []
-        if self.asked:
-            self.known = fields(self.twin, self.asked)
-            self.widgets = {f.key: _widget(f, self.language) for f in self.known}
-            parts = list(self.widgets.values())
-        if self.asked == "cyclone":
-            parts.insert(0, self._category())
-        for widget in self.widgets.values():
-            widget.param.watch(self.page.changed, "value")
-        self.fields[:] = parts
-
-    def _category(self) -> Any:
-        """The class of the storm, which fills in a wind; a wind that is typed names its class."""
-        wind = self.widgets["wind"]
-        options = {say(f"c_{name}", self.language): name for name in ("", *CATEGORIES)}
-        made = self.page.pn.widgets.Select(
-            label=say("category", self.language), options=options, value=category(self.known[0].default), **WIDE
-        )
-
-        def typed_wind() -> float:
-            found = _read(wind, self.known[0])
-            return found if isinstance(found, float) and found == found else 0.0
-
-        def chosen_class(event: Any) -> None:
-            if event.new and category(typed_wind()) != event.new:
-                wind.value = _written(round(CATEGORIES[event.new][1], 1), self.known[0])
-
-        def typed(_event: Any) -> None:
-            made.value = category(typed_wind())
-
-        made.param.watch(chosen_class, "value")
-        wind.param.watch(typed, "value")
-        return made
-
-    def chosen(self, twin: Any) -> Chosen | None:
-        """The hazard as the fields say it, checked."""
-        if not self.asked:
-            return None
-        values = {f.key: _read(self.widgets[f.key], f) for f in self.known}
-        return chosen(twin, self.asked, values)
-
-
-class _PlanForm:
-    """The fields of one plan."""
-
-    def __init__(self, page: _Page, branches: list[str], begins: dict[str, Any]) -> None:
-        self.page, language = page, page.language
-        widgets = page.pn.widgets
-        branch = branches.index("main") if "main" in branches else 0
-        self.known = {f.key: f for f in PLAN_FIELDS}
-        numbers = {k: _widget(f, language, begins.get(k)) for k, f in self.known.items()}
-        hours = number(DIESEL, language=language)
-        self.widgets = {
-            "branch": widgets.Select(label=say("f_branch", language), options=branches, value=branches[branch], **WIDE),
-            "at": widgets.TextInput(label=say("f_at", language), value=begins.get("at", ""), max_length=5000, **WIDE),
-            "battery": numbers.pop("battery"),
-            "equipment": widgets.CheckBoxGroup(
-                options={
-                    say("f_diesel", language, hours=hours): "diesel",
-                    say("f_second_fibre", language): "second_fibre",
-                }
-            ),
-            **numbers,
-        }
-        self.widgets["branch"].param.watch(lambda _event: self._remembered(), "value")
-
-    def _remembered(self) -> None:
-        """A branch that was saved with crews brings them along."""
-
-        def fill() -> None:
-            for key, value in remembered(self.page.state.twin(self.widgets["branch"].value)).items():
-                field = self.known[key]
-                self.widgets[key].value = _written(value, field) if field.kind == "number" else value
-
-        self.page.session.act("viewer", fill)
-
-    def plan(self) -> Plan:
-        """The plan as the fields say it, checked."""
-        values = {k: _read(self.widgets[k], f) for k, f in self.known.items()}
-        values |= {k: self.widgets[k].value for k in ("branch", "at")}
-        return plan(values | dict.fromkeys(self.widgets["equipment"].value, True))
-
-
-def _widget(field: Field, language: str, value: Any = None) -> Any:
-    """The widget of a field; it takes any text, so that what is wrong is said and not silently changed."""
-    pn = need()
-    label = say(f"f_{field.key}", language)
-    start = field.default if value is None else value
-    if field.kind == "options":
-        try:
-            options = {say(f"o_{o}", language): o for o in field.options}
-        except KeyError:  # makes of sites, in the twin's own words
-            options = {escaped(o): o for o in field.options}
-        return pn.widgets.Select(label=label, options=options, value=start, **WIDE)
-    if field.kind == "text":
-        if "\n" in field.default:
-            return pn.widgets.TextAreaInput(label=label, value=start, rows=5, max_length=20_000, **WIDE)
-        return pn.widgets.TextInput(label=label, value=start, max_length=5_000, **WIDE)
-    named = f"{label} [{field.unit}]" if field.unit else label
-    return pn.widgets.TextInput(label=named, value=_written(start, field), max_length=40, **WIDE)
-
-
-def _written(value: float, field: Field) -> str:
-    """A value in SI as it stands in its widget."""
-    shown = round(float(value) / field.scale, 4)
-    return f"{shown:.0f}" if shown == int(shown) else str(shown)
-
-
-def _read(widget: Any, field: Field) -> Any:
-    """What a widget holds, in SI; text that is no number stays what it is."""
-    value = widget.value
-    if field.kind != "number":
-        return value
-    text = str(value).strip()
-    if "," in text and "." not in text:  # as it is written in French
-        text = text.replace(",", ".")
-    try:
-        return float(text) * field.scale if field.scale != 1.0 else float(text)
-    except ValueError:
-        return value
