@@ -461,6 +461,28 @@ def test_the_page_in_a_notebook_answers_at_once(town, stored, monkeypatch):
     assert undo.disabled
 
 
+def test_a_model_that_takes_nothing_of_the_plan_takes_nothing_from_it(town):
+    def short(ground_distance, transmitter_height):
+        if np.max(transmitter_height) > 20:
+            raise TwinError("masts of at most 20 m", found=f"{np.max(transmitter_height):g} m", hint="choose another")
+        return 60 + 40 * np.log10(np.maximum(ground_distance, 1.0) / 10)
+
+    session = Session(twin=town, role="planner")
+    models = {"own": (tk.radio.uma, {}), "rma": (short, {})}
+    whole = plan_page._Page(session, models, -85.0, None).whole
+    named = {w.label: w for kind in ("Select", "Button") for w in shown(whole, kind)}
+    for _ in range(3):
+        named["100 m east"].clicks += 1
+    steps = next(p for p in shown(whole, "HTML") if "<ol" in str(p.object))
+    assert str(steps.object).count("<li>") == 3
+    named["path loss model"].value = "rma"
+    assert "masts of at most 20 m" in session.notices[-1].text
+    assert named["path loss model"].value == "own"
+    assert str(steps.object).count("<li>") == 3
+    named["Undo"].clicks += 1
+    assert str(steps.object).count("<li>") == 2
+
+
 def test_a_viewer_saves_nothing(stored):
     session = Session(stored, role="viewer")
     whole = plan_page.app(session)

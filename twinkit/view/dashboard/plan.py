@@ -139,6 +139,9 @@ class _Page:
         self.plan = Plan(session.twin, path_loss=function, threshold=threshold, wished=wished, **choices)
         self.kept = None if session.store is None else Kept(session.store)
         self.saved: tuple[Edit, ...] = ()
+        # edits that the model is known to take, and what to go back to when it takes none
+        self.good: tuple[Edit, ...] | None = None
+        self.previous: tuple[str, Plan, tuple[Edit, ...] | None] | None = None
         self.number = 0
         self.seen: Seen | None = None
         self.worker = Worker(self._answer)
@@ -464,7 +467,8 @@ class _Page:
                 for edit in self.plan.edits:
                     made.do(edit)
                 made.undone = self.plan.undone
-                self.model, self.plan = model, made
+                self.previous = self.model, self.plan, self.good
+                self.model, self.plan, self.good = model, made, None
             self.ask()
 
         if model != self.model or threshold != self.plan.threshold:
@@ -483,15 +487,16 @@ class _Page:
 
     def _answer(self, question: tuple[Plan, Edit | None, int], newer: Callable[[], bool]) -> None:
         plan, extra, asked = question
+        edits = plan.edits
         try:
             small = plan.coarse_every() == plan.fine_every()
             if not small:
                 seen = plan.coarse(extra)
-                self._put(functools.partial(self._show, plan, seen, asked, last=False))
+                self._put(functools.partial(self._show, plan, edits, seen, asked, last=False))
                 if newer():
                     return
             seen = plan.fine(extra, stop=newer)
-            self._put(functools.partial(self._show, plan, seen, asked, last=True))
+            self._put(functools.partial(self._show, plan, edits, seen, asked, last=True))
         except Stopped:
             return
         except TwinError as fault:
@@ -513,7 +518,7 @@ class _Page:
         else:  # the document itself is no place for two threads
             self.loop.add_callback(self.where.add_next_tick_callback, change)
 
-    def _show(self, plan: Plan, seen: Seen, asked: int, *, last: bool) -> None:
+    def _show(self, plan: Plan, edits: tuple[Edit, ...], seen: Seen, asked: int, *, last: bool) -> None:
         if plan is not self.plan:
             return
         self.seen = seen
@@ -523,18 +528,25 @@ class _Page:
         text = self.say("fine", size=size) if last else self.say("coarse", every=self.say.count(seen.every))
         self.w_state.object = self.say.quiet(text, "status")
         if last:
+            self.good = edits
             self.picture.show(alt=self.say.alt(plan, seen), table=self._table())
 
     def _refused(self, plan: Plan, extra: Edit | None, fault: TwinError) -> None:
-        """The model does not take what the plan says: the last edit is taken back."""
+        """The model does not take what the plan says: what was new is taken back, the last edit or the model."""
         if plan is not self.plan:
             return
-        if extra is None and plan.undo():
+        good = self.good
+        if extra is None and good is not None and plan.edits[: len(good)] == good and len(plan.edits) > len(good):
+            plan.undo()
             plan.undone = plan.undone[:-1]
-            self.session.tell(self.say("refused", why=str(fault)), kind="alert")
-            self._after()
+        elif extra is None and good is None and self.previous is not None:
+            (self.model, self.plan, self.good), self.previous = self.previous, None
+            self.w_model.value = self.model
         else:
             self.session.tell(str(fault), kind="alert")
+            return
+        self.session.tell(self.say("refused", why=str(fault)), kind="alert")
+        self._after()
 
     def _table(self) -> xr.Dataset:
         """The sites as the plan has them."""
@@ -578,7 +590,7 @@ class _Page:
         wished = self._wished(made.base)
         if wished is not None:
             made.weigh(wished)
-        self.plan = made
+        self.plan, self.good, self.previous = made, None, None
         self.b_newest.visible = False
         text = self.say("laid", count=self.say.count(len(made.edits)))
         if left:
