@@ -187,6 +187,11 @@ class Socket(_Guarded, WSHandler):
         self.door.sockets.add(self)
         await super()._async_open(token)
 
+    async def on_message(self, fragment: Any) -> None:
+        # What arrives before the door has opened, or after the page was closed, is nobody's.
+        if getattr(self.connection, "_session", None) is not None:
+            await super().on_message(fragment)
+
     def on_close(self) -> None:
         self.door.sockets.discard(self)
         super().on_close()

@@ -199,6 +199,7 @@ def serve(store: str | os.PathLike[str], *, say: Callable[[str], None] = print, 
     ask = loop.add_callback_from_signal if hasattr(loop, "add_callback_from_signal") else loop.add_callback
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, lambda *_: ask(loop.stop))
+    loop.asyncio_loop.set_exception_handler(_unheard)
     running.start()
     PeriodicCallback(door.sweep, 3_000).start()
     try:
@@ -210,6 +211,14 @@ def serve(store: str | os.PathLike[str], *, say: Callable[[str], None] = print, 
 
 
 # ---------------------------------------------------------------- its parts
+
+
+def _unheard(loop: Any, context: dict[str, Any]) -> None:
+    """What goes wrong in nobody's hearing is logged, but for a page that was closed while something was on its way."""
+    from tornado.websocket import WebSocketClosedError
+
+    if not isinstance(context.get("exception"), WebSocketClosedError):
+        loop.default_exception_handler(context)
 
 
 def _loop() -> Any:
