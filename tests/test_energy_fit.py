@@ -93,6 +93,17 @@ def test_bad_tables_and_times_are_one_message(week):
         fit(week, offset=0.5, seed=1)
 
 
+def test_meters_that_changed_their_unit_or_stand_still_are_one_message(week):
+    energy = week["energy_reading"]
+    late = energy.where(energy["time"] < energy["time"][30], energy * 1000)
+    with pytest.raises(TwinError, match="one unit throughout"):
+        fit(week.assign(energy_reading=late), offset=1, seed=1)
+    with pytest.raises(TwinError, match="readings that change"):
+        fit(week.assign(energy_reading=energy * 0 + 5), offset=1, seed=1)
+    with pytest.raises(TwinError, match="one reading or more"):
+        fit(week, offset=1, readings=0, seed=1)
+
+
 def test_tables_are_read_and_doubled_stamps_refused(tmp_path):
     (tmp_path / "BSinfo.csv").write_text(
         "BS,CellName,RUType,Mode,Frequency,Bandwidth,Antennas,TXpower\nB_1,Cell0,Type1,Mode2,365,20,4,6.8\n"

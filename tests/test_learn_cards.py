@@ -7,7 +7,7 @@ import pytest
 
 import twinkit
 from twinkit import TwinError
-from twinkit.learn.card import TEXTS, Card, card, cards, differences, read, recomputed, rendered
+from twinkit.learn.card import TEXTS, Card, _main, card, cards, differences, read, recomputed, rendered
 from twinkit.learn.score import Estimate
 
 DOCS = Path(twinkit.__file__).parents[1] / "docs" / "cards"
@@ -124,3 +124,12 @@ def test_a_card_prints_its_words_and_numbers():
     assert "| rmse [cycle] | 1 [0.9, 1.1] |" in text
     assert "| bias (baseline) | 0.5 |" in text
     assert "**Who could be harmed.**" in text
+
+
+def test_the_command_without_a_name_says_what_it_takes(capsys):
+    _main([])
+    assert "schools" in capsys.readouterr().out
+    with pytest.raises(TwinError, match="measured or generated"):
+        _main(["schools", "guessed"])
+    with pytest.raises(TwinError, match="the name of a card"):
+        _main(["school"])

@@ -1,6 +1,7 @@
 """Models on disk: the same answers come back, and a file that anybody touched is refused without running it."""
 
 import contextlib
+import io
 import json
 import pickle
 import zipfile
@@ -101,6 +102,34 @@ def test_a_flipped_byte_is_refused_or_changes_nothing(tmp_path_factory, where, c
         again = load(folder / "m.model")
         # bytes of a zip that say nothing of its contents: a date, an attribute
         assert again.predict(ROWS).identical(model.predict(ROWS))
+
+
+@pytest.mark.parametrize(("value", "said"), [("x", "of the kind that the model learned"), (np.inf, "finite features")])
+def test_words_and_infinite_numbers_are_one_message(value, said):
+    with pytest.raises(TwinError, match=said):
+        made(linear()).predict(ROWS.assign(load=value))
+
+
+def test_a_folder_that_is_absent_is_one_message(tmp_path):
+    with pytest.raises(TwinError, match="a folder to write in"):
+        save(made(linear()), tmp_path / "none" / "m.model")
+
+
+def test_an_estimator_that_unfolds_without_end_is_refused(tmp_path, monkeypatch):
+    import hashlib
+
+    def swap(about, parts):
+        inner = io.BytesIO()
+        with zipfile.ZipFile(inner, "w", zipfile.ZIP_DEFLATED) as bomb:
+            bomb.writestr("schema.json", b" " * 200_000)
+        parts["model.skops"] = inner.getvalue()
+        about["digest"] = hashlib.sha256(parts["model.skops"]).hexdigest()
+
+    save(made(linear()), tmp_path / "m.model")
+    edited(tmp_path / "m.model", swap)
+    monkeypatch.setattr("twinkit.learn.model.LARGEST", 100_000)
+    with pytest.raises(TwinError, match="too large"):
+        load(tmp_path / "m.model")
 
 
 def test_with_its_digest_any_change_is_refused(tmp_path):

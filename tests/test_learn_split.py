@@ -112,6 +112,11 @@ def test_by_block_refuses(x, choices, said):
         by_block(x, [0.0, 0.0], folds=2, **choices)
 
 
+def test_an_origin_that_is_no_moment_is_refused():
+    with pytest.raises(TwinError, match=r"origins: expected moments; found \['yesterday'\]"):
+        rolling_origin(HOURS, origins=["yesterday"], horizon="24h")
+
+
 def test_a_random_split_is_refused_with_the_reason():
     assert sum(len(f.test) for f in shuffled(20, folds=4, seed=1, groups=range(20))) == 20
     with pytest.raises(TwinError, match=r"how well the group is remembered.*by_group"):

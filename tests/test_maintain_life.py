@@ -95,6 +95,12 @@ def test_units_without_readings_and_missing_sensors_are_refused(past, model):
         maintain.life(model, past.drop_vars("staleness"), quantile=[0.5])
 
 
+@pytest.mark.parametrize("at", ["now", [1, 2], [0.5] * 30])
+def test_steps_that_are_none_are_refused(past, model, at):
+    with pytest.raises(TwinError, match="whole steps of"):
+        maintain.life(model, past, at=at, quantile=[0.5])
+
+
 def test_days_that_are_doubled_or_backwards_are_refused(past):
     days = np.array(["2026-03-02", "2026-03-03", "2026-03-03"], "datetime64[ns]")
     health = xr.Dataset(

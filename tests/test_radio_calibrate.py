@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from twinkit import TwinError
-from twinkit.learn import rmse
+from twinkit.learn import DomainWarning, rmse
 from twinkit.radio import (
     calibrate,
     coverage,
@@ -74,6 +74,12 @@ def test_intervals_widen_away_from_the_measurements(drive, town):
     own = drive.isel(sample=drive.heard == "A")
     width = [float((s[2] - s[0]).mean()) for s in (town.loss(own), town.loss(moved(own, 3000.0)))]
     assert width[1] > 1.3 * width[0]
+
+
+def test_another_town_warns(drive, town):
+    own = drive.isel(sample=drive.heard == "A")
+    with pytest.warns(DomainWarning, match=r"far outside of the measurements, the farthest 100 km"):
+        town.loss(moved(own, 1e5))
 
 
 def test_a_mast_never_measured_gets_the_line_of_all(drive, town):

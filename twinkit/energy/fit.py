@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,9 @@ SOFT = 0.1
 """Errors of the logarithm below it weigh like squares, above it like absolute values."""
 
 LEAST_SITES = 10
+
+MOST_RATIO = 100.0
+"""Between two hours of one station; above it a unit was changed half way. Real ones stay below 30."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,8 @@ def fit(stations: xr.Dataset, *, offset: int, readings: int = 24, seed: int) -> 
     Errors
     ------
     TwinError
-        Fewer than ten stations with readings, readings that are not above 0, loads outside 0 to 1, times that go back.
+        Fewer than ten stations with readings, readings that are not above 0, all the same, or of another unit from some
+        hour on, loads outside 0 to 1, times that go back.
 
     Examples
     --------
@@ -152,6 +157,8 @@ def fit(stations: xr.Dataset, *, offset: int, readings: int = 24, seed: int) -> 
     from twinkit.learn.model import Model
 
     whole_seed(seed)
+    if isinstance(readings, bool) or not isinstance(readings, int | np.integer) or readings < 1:
+        raise TwinError("one reading or more", found=repr(readings), hint="readings=24", where="readings")
     rows = _rows(stations, offset)
     unseen, adapted = _left_out(rows, readings, seed=seed)
     frame, target = rows.features, np.log(rows.energy)
@@ -324,6 +331,21 @@ def _rows(stations: xr.Dataset, offset: int) -> _Rows:
             found=str(len(np.unique(names))),
             hint="take more stations",
             where="energy_reading",
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a station without readings
+        least, most = np.nanmin(energy, axis=0), np.nanmax(energy, axis=0)
+    wide = np.flatnonzero(most > MOST_RATIO * least)
+    if len(wide):
+        raise TwinError(
+            "readings of one unit throughout",
+            found=f"{most[wide[0]] / least[wide[0]]:.3g} times as much in one hour as in another",
+            hint="convert one of the parts",
+            where=f"energy_reading of {stations['site'].to_numpy()[wide[0]]}",
+        )
+    if np.nanmax(most) == np.nanmin(least):
+        raise TwinError(
+            "readings that change", found="the same throughout", hint="stuck meters?", where="energy_reading"
         )
     rank = np.cumsum(np.isfinite(energy), axis=0).ravel()[known]
     return _Rows(frame[known].reset_index(drop=True), energy.ravel()[known], names, rank)

@@ -2,7 +2,11 @@
 
 import sys
 
+from twinkit.error import TwinError
 from twinkit.learn.card import _main
 
 if __name__ == "__main__":
-    _main(sys.argv[1:])
+    try:
+        _main(sys.argv[1:])
+    except TwinError as wrong:
+        sys.exit(str(wrong))

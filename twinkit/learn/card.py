@@ -281,10 +281,10 @@ def _rounded(value: Any) -> Any:
 
 def _main(words: list[str]) -> None:
     """``python -m twinkit.learn NAME [measured or generated]``: the card's numbers anew, and its page."""
-    print(update(words[0], source=words[1] if len(words) > 1 else ""))
-
-
-if __name__ == "__main__":
-    import sys
-
-    _main(sys.argv[1:])
+    if not words or words[0].startswith("-") or len(words) > 2:
+        print(f"{_main.__doc__}\nNAME is one of {', '.join(cards())}.")
+        return
+    source = words[1] if len(words) > 1 else ""
+    if source not in ("", *SOURCES):
+        raise TwinError(f"{' or '.join(SOURCES)}", found=f"'{source}'", hint="leave it out for both")
+    print(update(words[0], source=source))

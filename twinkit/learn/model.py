@@ -89,7 +89,7 @@ class Model:
         Errors
         ------
         TwinError
-            A feature is missing or has another unit.
+            A feature is missing, has another unit, or holds words or infinite numbers.
         """
         if isinstance(features, xr.Dataset):
             absent = [n for n in self.features if n not in features.data_vars]
@@ -107,11 +107,22 @@ class Model:
         if missing:
             raise TwinError(f"the features {', '.join(self.features)}", found=f"no '{missing[0]}'", hint="add it")
         frame = frame[list(self.features)]
+        numbers = frame.select_dtypes("number")
+        endless = [n for n in numbers if np.isinf(numbers[n].to_numpy(float)).any()]
+        if endless:
+            raise TwinError(
+                "finite features, NaN where missing", found="an infinite one", hint="clean them", where=str(endless[0])
+            )
         rows = frame if hasattr(self.estimator, "feature_names_in_") else frame.to_numpy()
-        if hasattr(self.estimator, "predict_proba"):
-            point = self.estimator.predict_proba(rows)[:, -1]
-        else:
-            point = self.estimator.predict(rows)
+        try:
+            if hasattr(self.estimator, "predict_proba"):
+                point = self.estimator.predict_proba(rows)[:, -1]
+            else:
+                point = self.estimator.predict(rows)
+        except (TypeError, ValueError) as wrong:
+            raise TwinError(
+                "features of the kind that the model learned", found=str(wrong).splitlines()[-1], hint="see its card"
+            ) from None
         said = xr.DataArray(np.asarray(point, dtype=float), dims="row")
         if self.margin is not None:
             said = self.margin.around(said)
@@ -148,7 +159,8 @@ def save(model: Model, path: str | Path) -> str:
     Errors
     ------
     TwinError
-        An estimator with parts that skops does not know (your own classes), or skops is not installed.
+        An estimator with parts that skops does not know (your own classes), a folder that is absent or closed, or
+        skops is not installed.
 
     Examples
     --------
@@ -195,7 +207,12 @@ def save(model: Model, path: str | Path) -> str:
         for name, text in (("about.json", json.dumps(about, sort_keys=True).encode()), ("model.skops", body)):
             file.writestr(name, text)
     target = Path(path)
-    handle, scratch = tempfile.mkstemp(dir=target.parent, suffix=".part")
+    try:
+        handle, scratch = tempfile.mkstemp(dir=target.parent, suffix=".part")
+    except OSError as wrong:
+        raise TwinError(
+            "a folder to write in", found=str(wrong.strerror), hint="make it first", where=target.parent.name
+        ) from None
     try:
         with os.fdopen(handle, "wb") as out:
             out.write(memory.getvalue())
@@ -298,13 +315,22 @@ def _members(raw: bytes, name: str) -> tuple[dict[str, Any], bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as file:
             names = file.namelist()
-            if sorted(names) == ["about.json", "model.skops"] and sum(i.file_size for i in file.infolist()) <= LARGEST:
+            if sorted(names) == ["about.json", "model.skops"] and _size(file) <= LARGEST:
                 about, body = json.loads(file.read("about.json")), file.read("model.skops")
+                # skops' own file is a zip too, and could unfold as far
+                with zipfile.ZipFile(io.BytesIO(body)) as inner:
+                    if _size(inner) > LARGEST:
+                        about = None
     except Exception as wrong:  # noqa: BLE001 - damage makes zip, zlib, JSON and Unicode fail each in its own way
         raise _broken(name, str(wrong)) from None
     if not isinstance(about, dict):
         raise _broken(name, f"members {', '.join(names[:4])}, or one that is too large or no object")
     return about, body
+
+
+def _size(file: zipfile.ZipFile) -> int:
+    """Bytes of all members, unfolded; zipfile reads no further than they say."""
+    return sum(i.file_size for i in file.infolist())
 
 
 def _broken(name: str, why: str) -> TwinError:

@@ -82,7 +82,11 @@ def rolling_origin(
     if ahead <= np.timedelta64(0, "ns"):
         raise TwinError("a horizon above 0", found=str(horizon), hint="give '24h'", where="horizon")
     folds = []
-    for origin in np.atleast_1d(np.asarray(origins, dtype="datetime64[ns]")):
+    try:
+        begins = np.atleast_1d(np.asarray(origins, dtype="datetime64[ns]"))
+    except (TypeError, ValueError):
+        raise TwinError("moments", found=repr(origins), hint="origins=['2026-03-02']", where="origins") from None
+    for origin in begins:
         last = np.searchsorted(moments, origin - purged)
         first = 0 if memory is None else np.searchsorted(moments, origin - purged - memory)
         begin, end = np.searchsorted(moments, [origin, origin + ahead])

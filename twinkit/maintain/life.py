@@ -216,7 +216,12 @@ def life(model: LifeModel, now: xr.Dataset, *, at: Any = None, quantile: Any) ->
         raise TwinError(
             "readings of every unit", found=f"none of '{units[silent[0]]}'", hint="drop it, or wait", where="now"
         )
-    steps = (end - 1)[:, None] if at is None else np.asarray(at).reshape(len(units), -1)
+    steps = (end - 1)[:, None] if at is None else np.asarray(at)
+    if steps.dtype.kind not in "iu" or steps.ndim not in (1, 2) or len(steps) != len(units):
+        raise TwinError(
+            f"whole steps of {len(units)} units", found=f"{steps.dtype} of shape {steps.shape}", hint="tk.maintain.cuts"
+        )
+    steps = steps.reshape(len(units), -1)
     if (steps < 0).any() or (steps >= end[:, None]).any():
         raise TwinError("steps at which the unit was read", found="a step outside", hint="0 is the first", where="at")
     unit = np.repeat(np.arange(len(units)), steps.shape[1])

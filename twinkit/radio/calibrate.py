@@ -8,6 +8,7 @@ process also says how far the measurements are: intervals are its deviation, str
 from __future__ import annotations
 
 import inspect
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ import xarray as xr
 
 from twinkit.contract import contract, whole_seed, within
 from twinkit.error import TwinError
-from twinkit.learn import bootstrap, by_block, by_group, calibrated, rmse
+from twinkit.learn import DomainWarning, bootstrap, by_block, by_group, calibrated, rmse
 from twinkit.radio.measured import generated_drive, read_drive, repaired
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ MOST = 2000
 """Measurements that the process keeps."""
 
 LEAST_MASTS = 3
+
+FAR = 3.0
+"""Beyond so many times the extent of the measurements, a receiver stands in another town."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ class Calibration:
         Returns
         -------
         DataArray (quantile, sample) [dB]
+            With a `DomainWarning` where receivers stand in another town.
 
         Errors
         ------
@@ -93,6 +98,7 @@ class Calibration:
             A variable is missing or another unit is stated.
         """
         table = _rows(rows, asked=tuple(n for n in NEEDED if n != "path_loss"))
+        _warn_far(self.process.seen, table)
         mean, deviation = _said(self, table)
         if self.margin is None:
             raise TwinError("a calibration with its margin", found="none", hint="use calibrate", where="calibration")
@@ -320,6 +326,25 @@ def _seen(table: pd.DataFrame) -> pd.DataFrame:
             "y": table["y"],
         }
     ).reset_index(drop=True)
+
+
+def _warn_far(seen: pd.DataFrame, table: pd.DataFrame) -> None:
+    """Whoever asks of another town is told so; the interval is that of the whole deviation."""
+    outside = np.zeros(len(table))
+    extent = 0.0
+    for axis in ("x", "y"):
+        low, high = float(seen[axis].min()), float(seen[axis].max())
+        at = table[axis].to_numpy(float)
+        outside = np.maximum(outside, np.maximum(low - at, at - high))
+        extent = max(extent, high - low)
+    far = outside > FAR * max(extent, 1.0)
+    if far.any():
+        warnings.warn(
+            f"{int(far.sum())} of {len(table)} receivers stand far outside of the measurements, the farthest "
+            f"{outside.max() / 1e3:.3g} km: there the physical model speaks, on this town's line",
+            DomainWarning,
+            stacklevel=3,
+        )
 
 
 def _physical(path_loss: Callable[..., Any], table: pd.DataFrame) -> np.ndarray:
