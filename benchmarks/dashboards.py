@@ -139,8 +139,7 @@ def dragged(address: str, moves: int, whole: int) -> tuple[list[float], list[flo
             page.wait_for_timeout(100)
             found = page.evaluate("window.drags")
             page.mouse.up()
-            page.wait_for_timeout(400)
-            page.wait_for_timeout(800)
+            page.wait_for_timeout(1200)  # what this drag asked for comes to its end
             if turn:
                 coarse += [d["taken"] / 1e3 for d in found if d["pixels"] < whole]
                 last = [d["taken"] / 1e3 for d in found if d["pixels"] == whole]
@@ -187,4 +186,4 @@ def rows(*, quick: bool) -> Iterator[Row]:
 
 
 if __name__ == "__main__":
-    main(rows)
+    raise SystemExit(main(rows))

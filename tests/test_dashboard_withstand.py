@@ -66,7 +66,7 @@ def asked(twin, kind, values=None, **look):
 
 def some(found):
     """A store of one twin in memory whose answers no other test sees."""
-    return state.Withstand(twin=found, memory=state.Kept())
+    return state.Withstand(twin=found, memory=state.Memory())
 
 
 # ---------------------------------------------------------------- the same as the stages
@@ -157,7 +157,7 @@ def test_a_finer_answer_goes_on_where_the_coarse_one_ended(town, lit):
 
 
 def test_an_answer_is_kept_under_commit_hazard_plan_and_seed(town, lit, town_store, monkeypatch):
-    here = state.Withstand(town_store, memory=state.Kept())
+    here = state.Withstand(town_store, memory=state.Memory())
     question, _ = asked(lit, "blackout")
     first = here.answer(question, plans.plan({}), draws=200)
     drawn, strike = [], r.strike
@@ -176,7 +176,7 @@ def test_an_answer_is_kept_under_commit_hazard_plan_and_seed(town, lit, town_sto
 
 
 def test_what_is_kept_has_a_limit():
-    kept = state.Kept(most=1000.0)
+    kept = state.Memory(most=1000.0)
     thing = dataclasses.make_dataclass("Thing", ["bytes"])
     for name in "abc":
         kept.put(name, thing(400))
@@ -453,7 +453,7 @@ def test_two_hazards_strike_more_than_one(town, lit):
 
 
 def test_a_plan_becomes_a_branch_and_its_crews_come_back(town_store):
-    here = state.Withstand(town_store, memory=state.Kept())
+    here = state.Withstand(town_store, memory=state.Memory())
     plan = plans.plan({"at": here.begin()[:3], "battery": 12.0, "crews": 9, "begins": 6.0, "rule": "quickest first"})
     with pytest.raises(TwinError, match="message"):
         here.save(plan, "more", message="  ")
@@ -479,7 +479,7 @@ def test_a_plan_becomes_a_branch_and_its_crews_come_back(town_store):
 
 
 def test_a_branch_that_is_not_there_is_named(town_store):
-    here = state.Withstand(town_store, memory=state.Kept())
+    here = state.Withstand(town_store, memory=state.Memory())
     question, _ = asked(here.twin(), "cyclone")
     with pytest.raises(TwinError, match=r"branch: .*'mian', or no longer.*'main'"):
         here.answer(question, plans.plan({"branch": "mian"}), draws=200)

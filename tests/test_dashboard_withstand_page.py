@@ -87,7 +87,7 @@ def fold(page, name):
 
 def expected(store, kind, values, second, *, draws=1000, **look):
     """The headline as the state says it, and the answers behind it."""
-    here = state.Withstand(store, memory=state.Kept())
+    here = state.Withstand(store, memory=state.Memory())
     twin = answers.gridded(here.twin(), 8000.0)
     question, hours = answers.question(hazards.chosen(twin, kind, values), look)
     one, two = (here.answer(question, plans.plan(p), draws=draws) for p in ({}, second))
@@ -98,7 +98,7 @@ def expected(store, kind, values, second, *, draws=1000, **look):
 
 def first_second(store):
     """What plan B begins with."""
-    return {"at": state.Withstand(store, memory=state.Kept()).begin(), "battery": 24.0}
+    return {"at": state.Withstand(store, memory=state.Memory()).begin(), "battery": 24.0}
 
 
 # ---------------------------------------------------------------- what is seen

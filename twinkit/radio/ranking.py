@@ -128,6 +128,8 @@ class Ranking:
         the other seldom asks all anew.
     most : int
         Longest list.
+    like : Ranking, optional
+        Of the same ground and model, whose ground is taken and not read again.
 
     Attributes
     ----------

@@ -15,7 +15,7 @@ from twinkit.vocabulary import words
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MOST", "column", "few", "markup", "moment", "part", "tabled", "together"]
+__all__ = ["MOST", "column", "dated", "few", "markup", "moment", "part", "tabled", "together"]
 
 MOST = 100
 """Rows of a table at most: what nobody reads to its end is no table."""
@@ -84,7 +84,11 @@ def part(shown: int, count: int, language: str) -> str:
 
 def moment(time: np.datetime64, language: str) -> str:
     """A moment for people, to the minute [UTC]."""
-    text = str(time.astype("M8[m]")).replace("T", " ")
+    return dated(str(time.astype("M8[m]")).replace("T", " "), language)
+
+
+def dated(text: str, language: str) -> str:
+    """A date that is written already, in the digits of the language."""
     # after Persian letters a hyphen parts numbers, and the day would stand where the year is; a slash joins them
     return text.replace("-", "/").translate(PERSIAN) if language == "fa" else text
 

@@ -19,6 +19,7 @@ from tornado.web import HTTPError, OutputTransform, RequestHandler
 from twinkit.error import TwinError, escaped
 from twinkit.view.dashboard._door import PASS
 from twinkit.view.dashboard.session import said
+from twinkit.vocabulary import LANGUAGES
 
 if TYPE_CHECKING:
     from twinkit.view.dashboard._door import Door
@@ -55,7 +56,6 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Frame-Options": "DENY",
 }
-LANGUAGES = ("en", "hi", "fr", "fa")
 
 
 @functools.cache

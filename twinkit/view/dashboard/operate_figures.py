@@ -12,7 +12,8 @@ import pandas as pd
 import xarray as xr
 
 from twinkit.error import escaped
-from twinkit.view._figure import PERSIAN, number
+from twinkit.view._figure import number
+from twinkit.view._table import dated
 from twinkit.view.dashboard.operate_state import DRAWN, evidence, load_of_sites, thinned
 from twinkit.view.dashboard.session import said
 from twinkit.vocabulary import label, words
@@ -24,7 +25,7 @@ __all__ = ["FILE", "Fan", "Innovations", "Map", "counted", "moment", "phrase", "
 
 FILE = "words_operate.csv"
 # Okabe and Ito's blue for what is believed, vermilion for what was read
-LINE, SEEN, ALARM, INK, RULE = "#0072B2", "#B34700", "#000000", "#1b1f23", "#d5dadf"
+LINE, SEEN, INK, RULE = "#0072B2", "#B34700", "#1b1f23", "#d5dadf"
 # Viridis, which people of any colour vision read alike, from little to much
 CLASSES = ("#fde725", "#5ec962", "#21918c", "#3b528b", "#440154")
 NONE = "#FFFFFF"
@@ -58,8 +59,7 @@ def moment(time: Any, language: str, *, hours: float = 0.0, seconds: bool = Fals
         day = f"{there:%m-%d} " if there.day != utc.day else ""
         zone_of = f"UTC{sign}{whole}" + (f":{part:02}" if part else "")
         text += f", {day}{there:%H:%M} {phrase('local', language)} ({zone_of})"
-    # after Persian letters a hyphen parts numbers, and the day would stand where the year is; a slash joins them
-    return text.replace("-", "/").translate(PERSIAN) if language == "fa" else text
+    return dated(text, language)
 
 
 def share(value: float, language: str) -> str:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from twinkit.view.dashboard.session import Session
 
-__all__ = ["MODELS", "app"]
+__all__ = ["app"]
 
 log = logging.getLogger("twinkit.dashboard")
 STEP = 100.0
@@ -47,7 +47,7 @@ NEAR = 5e-3
 """Two lengths [m] that a field shows alike."""
 
 
-def MODELS() -> dict[str, tuple[Any, dict[str, Any]]]:  # noqa: N802 - a table, whose functions are imported when it is asked for
+def _offered() -> dict[str, tuple[Any, dict[str, Any]]]:
     """Path loss models by key: the function, and how `Plan` is to take it."""
     from twinkit import radio
 
@@ -94,7 +94,7 @@ def app(
         session = tk.view.dashboard.session.Session("out/shimla.twin", role="planner")
         tk.view.dashboard.plan.app(session, path_loss=partial(tk.radio.longley_rice, climate="desert"))
     """
-    models = MODELS()
+    models = _offered()
     if path_loss is not None:
         models = {"own": (path_loss, choices), **models}
     asked = _asked(session) if pins is None else (pins, square)

@@ -112,7 +112,7 @@ def beside(
     Returns
     -------
     table : Dataset (branch)
-        people covered, gained and lost against the first [people], share [1], sites, who, when and why.
+        people covered, gained and lost against the first [people], share [%], sites, who, when and why.
     covered : list of DataArray (y, x), truth
     twins : list of DataTree
 

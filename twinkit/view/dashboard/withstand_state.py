@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["Kept", "Withstand"]
+__all__ = ["Memory", "Withstand"]
 
-MEMORY = 400e6
+LARGEST = 400e6
 """[byte] that the answers of all pages may hold."""
 
 
-class Kept:
+class Memory:
     """The newest answers of all pages, up to a number of bytes."""
 
-    def __init__(self, most: float = MEMORY) -> None:
+    def __init__(self, most: float = LARGEST) -> None:
         self.most = most
         self._all: OrderedDict[Any, Any] = OrderedDict()
         self._lock = threading.Lock()
@@ -66,7 +66,7 @@ class Kept:
         return float(sum(getattr(v, "bytes", getattr(v, "nbytes", 1e4)) for v in self._all.values()))
 
 
-KEPT = Kept()
+SHARED = Memory()
 NODES = ("sites", "cells", "links", "feeders", "places", "surface")
 LAYERS = ("people", "ground_height", "flood_depth", "clutter")
 
@@ -79,7 +79,7 @@ class Withstand:
     store : path, optional
     twin : DataTree, optional
         In place of a store.
-    memory : Kept, optional
+    memory : Memory, optional
         Where answers are kept; left out, all pages share one.
 
     Errors
@@ -89,13 +89,13 @@ class Withstand:
     """
 
     def __init__(
-        self, store: str | Path | None = None, *, twin: xr.DataTree | None = None, memory: Kept | None = None
+        self, store: str | Path | None = None, *, twin: xr.DataTree | None = None, memory: Memory | None = None
     ) -> None:
         if store is None and twin is None:
             raise TwinError("a store or a twin", found="neither", hint='Withstand("town.twin")')
         self.store = store
         self._twin = twin
-        self._memory = KEPT if memory is None else memory
+        self._memory = SHARED if memory is None else memory
         # what another page keeps of another twin in memory must never be taken for this one's
         self._own = object()
 
