@@ -12,12 +12,23 @@ from twinkit.error import TwinError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["alone", "engine", "faults", "prepared"]
+__all__ = ["Unanswered", "alone", "engine", "faults", "prepared"]
 
 PATIENCE = 20
 """[s] A writer waits for the one before it, then gives up."""
 LOCK = 0x7477696E
 """Number of the lock under which PostgreSQL brings the tables up to date."""
+
+
+class Unanswered(TwinError):  # noqa: N818  (named as it is said: nobody answered)
+    """The database does not answer: nobody's words are at fault, and the same may work in a while."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _unanswered, (self.expected, self.found, self.hint, self.where)
+
+
+def _unanswered(expected: str, found: str, hint: str, where: str) -> Unanswered:
+    return Unanswered(expected, found=found, hint=hint, where=where)
 
 
 def _need() -> Any:
@@ -106,7 +117,7 @@ def faults(made: Any) -> Iterator[None]:
     except sql.exc.SQLAlchemyError as fault:
         cause = getattr(fault, "orig", None) or fault
         said = str(cause).strip().splitlines() or [type(cause).__name__]
-        raise TwinError(
+        raise Unanswered(
             "a database that answers",
             found=said[0][:200],
             hint="is it running, may this user write there, is the disk full?",

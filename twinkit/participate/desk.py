@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from twinkit.error import TwinError
 from twinkit.participate import officials
+from twinkit.participate.database import Unanswered
 
 if TYPE_CHECKING:
     from twinkit.participate.visit import Visit
@@ -101,7 +102,7 @@ class Desk:
             else:
                 register.advance(number, deed, by=by, reason=reason, figures=_figures(visit.field("figures")))
         except TwinError as fault:
-            if fault.expected == "a database that answers":
+            if isinstance(fault, Unanswered):
                 raise
             return self.desk(visit, message=visit.regret(fault), status=422)
         part, page = visit.field("part"), visit.field("page")
@@ -120,7 +121,7 @@ class Desk:
         try:
             weigh(self.pages.register, self.pages.store, by=who[0])
         except TwinError as fault:
-            if fault.expected == "a database that answers":
+            if isinstance(fault, Unanswered):
                 raise
             return self.desk(visit, message=visit.regret(fault), status=422)
         return self.desk(visit, message=visit.say("weighed"))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from twinkit.error import TwinError
+from twinkit.participate.database import Unanswered
 from twinkit.participate.limits import TooOften
 from twinkit.participate.pin import LONGEST
 
@@ -121,7 +122,7 @@ class Visit:
             return self.say("sorry_source", most=self.number(fault.most), minutes=self.number(fault.minutes))
         if fault.where in SORRY:
             return self.say(f"sorry_{fault.where}", most=self.number(LONGEST))
-        if fault.expected == "a database that answers":
+        if isinstance(fault, Unanswered):
             return self.say("sorry_register")
         return f"{fault.expected}; {fault.found}. {fault.hint}"
 

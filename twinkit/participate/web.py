@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from twinkit.error import TwinError
+from twinkit.participate.database import Unanswered
 from twinkit.participate.desk import Desk
 from twinkit.participate.grid import ACROSS, Grid, short
 from twinkit.participate.guard import Guard
-from twinkit.participate.pin import SUBJECTS
+from twinkit.participate.pin import LONGEST, SUBJECTS
 from twinkit.participate.register import SHOWN
 from twinkit.participate.visit import Visit, style
 
@@ -212,7 +213,7 @@ class Pages:
         try:
             return answer(visit)
         except TwinError as fault:
-            gone = fault.expected == "a database that answers"
+            gone = isinstance(fault, Unanswered)
             return visit.sorry(visit.regret(fault), 503 if gone else 422)
 
     async def missing(self, request: Any, _: Any) -> Any:
@@ -227,7 +228,7 @@ class Pages:
         from starlette.requests import Request
 
         visit = Visit(self, Request(scope), {})
-        return visit.sorry(visit.say("sorry_words", most=visit.number(600)), 413)
+        return visit.sorry(visit.say("sorry_words", most=visit.number(LONGEST)), 413)
 
     # ---------------------------------------------------------------- everybody's pages
 
@@ -333,7 +334,7 @@ class Pages:
         except TwinError as fault:
             if fault.where == "key":  # its pin was deleted: what is sent again needs a form of its own
                 visit.fields = {k: v for k, v in visit.fields.items() if k != "key"}
-            return self._again(visit, visit.regret(fault), 503 if fault.expected == "a database that answers" else 422)
+            return self._again(visit, visit.regret(fault), 503 if isinstance(fault, Unanswered) else 422)
         return visit.page("thanks.html", "", code=receipt.code, waits=receipt.state == "waiting")
 
     def proposals(self, visit: Visit) -> Any:
