@@ -14,7 +14,7 @@ from twinkit.view._raster import Raster, thinned
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["COVERED", "GREY", "NEW", "Ground", "furnish", "ground_of", "legend", "titled"]
+__all__ = ["COVERED", "GREY", "NEW", "Ground", "bar_length", "distance", "furnish", "ground_of", "legend", "titled"]
 
 # Okabe and Ito's colours, which people of any colour vision tell apart, on a grey that recedes.
 COVERED, NEW, GREY, MARK = "#56B4E9", "#E69F00", "#D9D9D9", "#D55E00"
@@ -112,25 +112,40 @@ def _within(points: np.ndarray, raster: Raster) -> np.ndarray:
     return (left <= x) & (x <= right) & (bottom <= y) & (y <= top)
 
 
+def bar_length(width: float) -> float:
+    """Length [m] of the scale bar of a map so wide [m]: a round one, at most a quarter of it.
+
+    >>> bar_length(30e3), bar_length(8e3)
+    (5000.0, 2000.0)
+    """
+    goal = width / 4
+    power = 10.0 ** math.floor(math.log10(goal))
+    return max(m * power for m in (1, 2, 5) if m * power <= goal)
+
+
+def distance(metres: float, language: str) -> str:
+    """A length with its unit, in km where that is shorter.
+
+    >>> distance(5e3, "hi"), distance(500.0, "en")
+    ('5 किमी', '500 m')
+    """
+    if metres >= 1e3:
+        unit = {"hi": "किमी", "fa": "کیلومتر"}.get(language, "km")
+        return number(metres / 1e3, language=language, unit=unit)
+    return number(metres, language=language, unit="m")
+
+
 def _scale_bar(axes: Any, raster: Raster, language: str) -> None:
     from matplotlib.patheffects import withStroke
 
-    goal = raster.width / 4
-    power = 10.0 ** math.floor(math.log10(goal))
-    length = max(m * power for m in (1, 2, 5) if m * power <= goal)
+    length = bar_length(raster.width)
     left, right, bottom, top = raster.extent
     start, y = left + 0.03 * (right - left), bottom + 0.035 * (top - bottom)
     halo = [withStroke(linewidth=3, foreground="white")]
     (line,) = axes.plot([start, start + length], [y, y], color="black", lw=2.5, solid_capstyle="butt", zorder=8)
     line.set_path_effects([withStroke(linewidth=6, foreground="white")])
-    unit = {"hi": "किमी", "fa": "کیلومتر"}.get(language, "km")
-    text = (
-        number(length / 1e3, language=language, unit=unit)
-        if length >= 1e3
-        else number(length, language=language, unit="m")
-    )
     said_length = axes.annotate(
-        text,
+        distance(length, language),
         (start + length / 2, y),
         xytext=(0, 5),
         textcoords="offset points",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from twinkit.view._furnish import COVERED, GREY, MARK, NEW, ground_of
+from twinkit.view._furnish import COVERED, GREY, MARK, NEW, bar_length, ground_of
 from twinkit.view._raster import thinned
 
 if TYPE_CHECKING:
@@ -100,9 +100,7 @@ class PlanMap:
         from bokeh.models import ColumnDataSource
 
         left, right, bottom, top = self.box
-        goal = (right - left) / 4
-        power = 10.0 ** np.floor(np.log10(goal))
-        length = max(m * power for m in (1, 2, 5) if m * power <= goal)
+        length = bar_length(right - left)
         start, y = left + 0.03 * (right - left), bottom + 0.04 * (top - bottom)
         ends = {"x0": [start], "x1": [start + length], "middle": [start + length / 2]}
         bar = ColumnDataSource({**ends, "y": [y], "text": [length_text(length)]})

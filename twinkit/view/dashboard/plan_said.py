@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from twinkit.error import escaped
 from twinkit.view._figure import number
-from twinkit.view._furnish import MARK
+from twinkit.view._furnish import MARK, distance
 from twinkit.view.dashboard.plan_map import COLOURS
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ __all__ = ["Said"]
 
 WORDS = "words_plan.csv"
 MOST_STEPS = 12
-KILOMETRE = {"hi": "किमी", "fa": "کیلومتر"}
 SMALL = "font-size:14px;color:var(--tk-soft)"
 
 
@@ -47,9 +46,7 @@ class Said:
 
     def length(self, metres: float) -> str:
         """A length with its unit."""
-        if metres >= 1e3:
-            return self.count(metres / 1e3, KILOMETRE.get(self.language, "km"))
-        return self.count(metres, "m")
+        return distance(metres, self.language)
 
     def refused(self, needed: str) -> str:
         """That this needs another role."""

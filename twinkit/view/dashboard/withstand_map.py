@@ -6,7 +6,6 @@ desk.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import pandas as pd
 
 from twinkit.view._figure import number
 from twinkit.view._figure import said as said_in_view
+from twinkit.view._furnish import bar_length, distance
 from twinkit.view.dashboard.withstand_hazard import footprint, ring
 from twinkit.view.dashboard.withstand_picture import BLUE, DEEP, TEXT, Drawn, digits, legend_below, plain_text, say
 
@@ -253,18 +253,15 @@ def _places(
 def _furniture(made: Any, extent: tuple[float, float, float, float], language: str) -> None:
     """Scale bar and north, in the corners of the region and not of the figure."""
     left, right, low, high = extent
-    goal = (right - left) / 4
-    power = 10.0 ** math.floor(math.log10(goal))
-    length = max(m * power for m in (1, 2, 5) if m * power <= goal)
+    length = bar_length(right - left)
     start, up = left + 0.04 * (right - left), low + 0.05 * (high - low)
     white = {"background_fill_color": "white", "background_fill_alpha": 0.85, "padding": 2}
     made.line([start, start + length], [up, up], color="white", line_width=7)
     made.line([start, start + length], [up, up], color="black", line_width=3)
-    text = number(length / 1e3, language=language, unit="km" if language != "fa" else "کیلومتر")
     made.text(
         x=[start + length / 2],
         y=[up],
-        text=[text],
+        text=[distance(length, language)],
         text_font_size=TEXT,
         text_align="center",
         text_baseline="bottom",
