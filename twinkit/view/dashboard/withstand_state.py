@@ -241,7 +241,8 @@ class Withstand:
         head = self.head(plan.branch)
         if not message.strip():
             raise TwinError("a message that says why", found="none", hint="a line will do", where="message")
-        made = kept(plan, store.open(self.store, branch=plan.branch))
+        # the commit on which the branch begins, even where the plan's own branch has moved on by now
+        made = kept(plan, store.open(self.store, commit=head))
         store.branch(self.store, name, start=head)
         return store.save(made, self.store, message=message, branch=name, author=author)
 
