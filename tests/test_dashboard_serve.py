@@ -201,6 +201,19 @@ def test_a_message_of_ten_megabytes_ends_its_sender_alone(alone, looking):
     page.locator("#answer").wait_for()
 
 
+def test_a_forged_message_neither_fills_the_log_nor_commands_a_terminal(dashboards, held, tmp_path_factory):
+    with dashboards(held / "town.twin", "--app", "small_app.app", environment=APP) as address:
+        log = max(tmp_path_factory.getbasetemp().glob("dashboard*/log"), key=lambda p: p.stat().st_mtime_ns)
+        browser = Browser(address)
+        change = {"kind": "ModelChanged", "model": {"id": "\x1b[2J" + "x" * 300_000}, "attr": "value", "new": 1}
+        parts = [json.dumps({"msgid": "1", "msgtype": "PATCH-DOC"}), "{}", json.dumps({"events": [change]})]
+        socket(browser, token(browser.get("/small_app").text), send=parts, wait=3)
+        text = log.read_text()
+    assert "PATCH-DOC" in text
+    assert len(text) < 30_000
+    assert "\x1b" not in text
+
+
 def test_a_text_of_ten_megabytes_is_a_sentence_on_the_page(alone, looking):
     page = looking(f"{alone}/small_app")
     page.get_by_label("Branch").wait_for()
@@ -422,6 +435,26 @@ def test_the_index_leads_to_each_app(town_dashboards, looking, axe):
     assert [a.get_attribute("href") for a in page.locator("li a").all()] == ["./plan", "./operate", "./withstand"]
     page.goto(f"{town_dashboards}/?language=hi")
     assert page.evaluate("document.documentElement.lang") == "hi"
+
+
+def test_a_hostile_title_is_short_and_only_text(dashboards, looking, town, tmp_path):
+    hostile = town.copy()
+    hostile.attrs["title"] = "<script>alert(1)</script>\u202e" + "<b>" * 1_000_000
+    tk.save(hostile, tmp_path / "town.twin", message="a title")
+    with dashboards(tmp_path / "town.twin", "--app", "small_app.app", environment=APP) as address:
+        page = looking(f"{address}/small_app", width=360)
+        page.get_by_role("heading", name="Small").wait_for()
+        assert len(page.content()) < 100_000
+        assert "\u202e" not in page.title() + page.content()
+        assert len(page.title()) < 200
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        page.context.close()
+    with dashboards(tmp_path / "town.twin") as address:
+        page = looking(address, width=360)
+        assert "<script>" in page.get_by_role("heading").inner_text()
+        assert "\u202e" not in page.content()
+        assert len(page.content()) < 10_000
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
 def test_a_port_that_is_taken_is_one_message(alone, held):

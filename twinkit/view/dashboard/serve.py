@@ -12,6 +12,7 @@ import importlib.resources
 import ipaddress
 import logging
 import secrets
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ LARGEST = 2_000_000
 """Bytes of one message from a page."""
 TOKEN = 120
 """Seconds in which a fetched page has to open its socket."""
+LOGGED = 2_000
+"""Characters of one message, or one traceback, in the log: what a browser sends may stand there, not all of it."""
 log = logging.getLogger("twinkit.dashboard")
 
 
@@ -89,7 +92,7 @@ def server(
     store = Path(store)
     apps = {name.rpartition(".")[0].rpartition(".")[2] or name: app_of(name) for name in ([app] if app else APPS)}
     first = Session(store, language=language or "en")
-    title = str(first.twin.attrs.get("title") or first.twin.attrs.get("place") or store.stem)
+    title = escaped(str(first.twin.attrs.get("title") or first.twin.attrs.get("place") or store.stem)[:120])
     _checked(host, prefix=prefix, origins=origins, register=register, oauth=oauth, guests=guests)
     door = _door(first, host, register=register, oauth=oauth, guests=guests, secure=secure)
 
@@ -200,11 +203,14 @@ def serve(store: str | os.PathLike[str], *, say: Callable[[str], None] = print, 
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, lambda *_: ask(loop.stop))
     loop.asyncio_loop.set_exception_handler(_unheard)
+    made = logging.getLogRecordFactory()
+    logging.setLogRecordFactory(functools.partial(_short, made))
     running.start()
     PeriodicCallback(door.sweep, 3_000).start()
     try:
         loop.start()
     finally:
+        logging.setLogRecordFactory(made)
         running.stop()
         if door.register is not None:
             door.register.close()
@@ -219,6 +225,24 @@ def _unheard(loop: Any, context: dict[str, Any]) -> None:
 
     if not isinstance(context.get("exception"), WebSocketClosedError):
         loop.default_exception_handler(context)
+
+
+def _short(made: Callable[..., logging.LogRecord], *given: Any, **more: Any) -> logging.LogRecord:
+    """A record that a forged message cannot make as long as itself, and that a terminal does not obey."""
+    record = made(*given, **more)
+    try:
+        record.msg, record.args = _clipped(record.getMessage()), ()
+    except (TypeError, ValueError):
+        return record  # its parts do not fit: the log says so
+    if record.exc_info and record.exc_info[0] is not None:
+        record.exc_text = _clipped("".join(traceback.format_exception(*record.exc_info)).rstrip())
+    return record
+
+
+def _clipped(text: str) -> str:
+    if len(text) > LOGGED:
+        text = f"{text[: LOGGED // 2]} [...] {text[-LOGGED // 2 :]}"
+    return escaped(text, keeping="\n\t")
 
 
 def _loop() -> Any:
