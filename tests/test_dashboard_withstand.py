@@ -220,6 +220,19 @@ def test_two_plans_have_the_same_luck_in_every_draw(town, lit):
     assert found.high - found.low < 0.9 * np.hypot(*widths)
 
 
+def test_a_part_of_a_person_is_nobody(town, lit):
+    question, hours = asked(lit, "earthquake", {"magnitude": 6.5})
+    answer = some(town).answer(question, plans.plan({}), draws=200)
+    served = answer.people_served.astype(float)
+    for more, verdict, share in ((0.3, "same", 0.0), (-0.3, "same", 0.0), (0.7, "more", 1.0), (-0.7, "fewer", 0.0)):
+        found = answers.compared(
+            dataclasses.replace(answer, people_served=served),
+            dataclasses.replace(answer, people_served=served + more),
+            hours=hours,
+        )
+        assert (found.verdict, found.better) == (verdict, share), more
+
+
 def test_the_critical_sites_are_those_of_the_stage(town, lit):
     here = some(town)
     question, _ = asked(lit, "cyclone", {"wind": 45.0})

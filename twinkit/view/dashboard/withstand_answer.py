@@ -52,6 +52,8 @@ RANKED = 200
 """Draws for the order of the critical sites."""
 LEVEL = 0.9
 """Of every interval."""
+PERSON = 0.5
+"""[people] below which a difference is nobody: it would be told as 0 and yet called more."""
 DAY = 24.0
 """[h] of battery that the ranking adds to one site at a time."""
 LATER = 24.0
@@ -371,7 +373,7 @@ class Comparison:
     single_low, single_high : float
         Between which the difference of nine of ten single events falls.
     better, worse : float [1]
-        Shares of draws in which the second serves more people, and fewer.
+        Shares of draws in which the second serves more people, and fewer: at least half a person.
     hours_more, hours_low, hours_high : float [people h]
         Fewer people-hours lost with the second over all days looked at.
     """
@@ -395,7 +397,7 @@ class Comparison:
     @property
     def verdict(self) -> str:
         """same, more, fewer or unsure: what the interval of the mean allows to say."""
-        if self.more == self.low == self.high == 0.0:
+        if max(abs(self.more), abs(self.low), abs(self.high)) < PERSON:
             return "same"
         return "more" if self.low > 0 else "fewer" if self.high < 0 else "unsure"
 
@@ -445,8 +447,8 @@ def compared(first: Answer, second: Answer, *, hours: float) -> Comparison:
         high=float(found.expected_high),
         single_low=float(found.low),
         single_high=float(found.high),
-        better=float((gap > 0).mean()),
-        worse=float((gap < 0).mean()),
+        better=float((gap >= PERSON).mean()),
+        worse=float((gap <= -PERSON).mean()),
         hours_more=float(hours_found.expected),
         hours_low=float(hours_found.expected_low),
         hours_high=float(hours_found.expected_high),
