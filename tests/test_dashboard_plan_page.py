@@ -345,6 +345,14 @@ def test_hostile_text_is_text(looking, served, plan_store):
     page.get_by_role("alert").get_by_text("3,000 characters").wait_for()
 
 
+def test_what_is_wrong_with_a_field_is_said_in_the_unit_of_the_field(looking, served):
+    page = opened(looking, served)
+    before = field(page, "frequency [MHz]").input_value()
+    type_into(page, "frequency [MHz]", "0")
+    page.get_by_text("frequency from 30 to 100000 MHz; found 0 MHz").wait_for()
+    assert field(page, "frequency [MHz]").input_value() == before
+
+
 def test_a_forged_drag_is_one_clear_message(looking, served):
     page = opened(looking, served)
     for told in (

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from twinkit.contract import within
 from twinkit.error import TwinError, escaped
 from twinkit.radio.ranking import Stopped
 from twinkit.view.dashboard import need
@@ -26,6 +27,7 @@ from twinkit.view.dashboard.plan_map import PlanMap
 from twinkit.view.dashboard.plan_said import Said
 from twinkit.view.dashboard.plan_state import Plan, Seen
 from twinkit.view.dashboard.plan_worker import Worker
+from twinkit.vocabulary import word
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -407,7 +409,15 @@ class _Page:
     def _try(self, edit: Edit) -> None:
         """An edit from a field: when it does not work, the field shows again what holds."""
         before = len(self.plan.edits)
-        self.session.act("viewer", lambda: self._do(edit))
+
+        def act() -> None:
+            if "frequency" in edit.values:  # the field is in MHz, and so is what is wrong with it
+                known = word("frequency")
+                low, high = (known.low * 1e-6, known.high * 1e-6)
+                within(edit.values["frequency"] * 1e-6, low, high, name="frequency", unit="MHz")
+            self._do(edit)
+
+        self.session.act("viewer", act)
         if len(self.plan.edits) == before:
             self._fill()
 
