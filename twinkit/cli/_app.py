@@ -37,6 +37,8 @@ Then:
 
 \b
     twinkit info out/shimla.twin            what is in a stored twin, and what of it was measured
+    twinkit dashboard out/shimla.twin       plan, operate and withstand, in a browser
+    twinkit participate out/shimla.twin     the citizens' pages
     twinkit run coverage -p budget=12       the study again with other choices
     twinkit lesson lab                      the course, from lesson 00
 """,
