@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("TWINKIT_TESTDATA", str(ROOT.parent / "shared" / "data"))
 # A window would block a headless run. Set before any test imports matplotlib, and inherited by kernels.
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Two workers share the cores: OpenMP's threads would wait for each other at every node of a tree.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Where Debian puts a program that is not on everybody's PATH.
 ELSEWHERE = ("/usr/sbin", "/usr/local/sbin", "/usr/lib/postgresql/*/bin")

@@ -14,6 +14,7 @@ import xarray as xr
 from twinkit import learn
 from twinkit.contract import contract, whole_seed, within
 from twinkit.error import TwinError
+from twinkit.learn.fits import side_by_side
 from twinkit.maintain.features import features
 from twinkit.maintain.histories import HEALTH, histories
 
@@ -155,29 +156,40 @@ def learned_life(
     part = np.empty(len(target), int)
     for k, fold in enumerate(learn.by_group(unit, folds=INNER, seed=seed)):
         part[fold.test] = k
+
+    def without(parts: tuple[int, int]) -> Any:
+        train = taught & ~np.isin(part, parts)
+        return _boosted().fit(rows[train], target[train])
+
+    pairs = [*itertools.combinations_with_replacement(range(INNER), 2), (-1, -1)]  # the last leaves nobody out
+    *models, mean = side_by_side(without, pairs)
     told = np.full((INNER, len(target)), np.nan)  # [k, row]: without part k and without the row's own part
-    for j, k in itertools.combinations_with_replacement(range(INNER), 2):
-        train = taught & (part != j) & (part != k)
-        model = _boosted().fit(rows[train], target[train])
-        for without, own in {(j, k), (k, j)}:
+    for (j, k), model in zip(pairs[:-1], models, strict=True):
+        for left_out, own in {(j, k), (k, j)}:
             test = recent & (part == own)
-            told[without, test] = model.predict(rows[test]).clip(0, cap)
+            told[left_out, test] = model.predict(rows[test]).clip(0, cap)
     # from here on only the last steps matter
     near, ahead, part, told = rows[recent], target[recent], part[recent], told[:, recent]
     said = told[part, np.arange(len(part))]
     error = abs(ahead - told)
+    about = np.column_stack([said, near])
+
+    def sizes(k: int) -> Any:
+        rest = part != k
+        about_rest = about[rest] if k < 0 else np.column_stack([told[k], near])[rest]
+        return _coarse().fit(about_rest, abs(ahead - said) if k < 0 else error[k, rest])
+
     scale = np.empty(len(part))
-    for k in range(INNER):
-        test = part == k
-        sizes = _coarse().fit(np.column_stack([told[k], near])[~test], error[k, ~test])
-        scale[test] = sizes.predict(np.column_stack([said, near])[test])
+    *inner, spread = side_by_side(sizes, [*range(INNER), -1])
+    for k, model in enumerate(inner):
+        scale[part == k] = model.predict(about[part == k])
     floor = 0.02 * cap
     return LifeModel(
         sensors=tuple(names),
         cap=float(cap),
         age=age,
-        mean=_boosted().fit(rows[taught], target[taught]),
-        spread=_coarse().fit(np.column_stack([said, near]), abs(ahead - said)),
+        mean=mean,
+        spread=spread,
         observed=ahead,
         predicted=said,
         scale=np.maximum(scale, floor),
