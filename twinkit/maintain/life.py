@@ -171,15 +171,15 @@ def learned_life(
     # from here on only the last steps matter
     near, ahead, part, told = rows[recent], target[recent], part[recent], told[:, recent]
     said = told[part, np.arange(len(part))]
+    told = np.vstack([told, said])  # the last leaves nobody out but the row's own part
     error = abs(ahead - told)
-    about = np.column_stack([said, near])
 
     def sizes(k: int) -> Any:
         rest = part != k
-        about_rest = about[rest] if k < 0 else np.column_stack([told[k], near])[rest]
-        return _coarse().fit(about_rest, abs(ahead - said) if k < 0 else error[k, rest])
+        return _coarse().fit(np.column_stack([told[k], near])[rest], error[k, rest])
 
     scale = np.empty(len(part))
+    about = np.column_stack([said, near])
     *inner, spread = side_by_side(sizes, [*range(INNER), -1])
     for k, model in enumerate(inner):
         scale[part == k] = model.predict(about[part == k])

@@ -511,7 +511,7 @@ class _Page:
             return
         except TwinError as fault:
             self._put(functools.partial(self._refused, plan, extra, fault))
-        except Exception:
+        except Exception:  # a thread of its own: what it raises nobody would hear
             log.exception("a plan on %s was not answered", self.session.store)
             self._put(functools.partial(self.session.tell, self.session.say("failed"), kind="alert"))
 

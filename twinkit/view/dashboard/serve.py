@@ -367,7 +367,7 @@ def _opened(
             view = function(session)
         except TwinError as fault:
             view = _sorry(said("cannot_open", language=speaks, why=str(fault)))
-        except Exception:
+        except Exception:  # an app of somebody's own: the log has the traceback, the page a sentence
             log.exception("the page %s of %s did not open", name, store)
             view = _sorry(said("failed", language=speaks))
         heading = said(name, language=speaks) if name in APPS else name
