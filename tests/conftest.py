@@ -174,6 +174,7 @@ PATIENCE = 60_000  # [ms] two cores that others use, too
 def chromium(program):
     """Debian's Chromium, driven by Playwright; for `looking`. A module long: its loop would disturb other modules'."""
     sync = pytest.importorskip("playwright.sync_api")
+    sync.expect.set_options(timeout=PATIENCE)
     with sync.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
         yield browser
@@ -186,6 +187,9 @@ def looking(chromium):
 
     `page.said` collects console errors and warnings, uncaught errors, and every request to elsewhere than loopback;
     at the test's end it must be empty. A test that provokes an error clears it: `page.said.clear()`.
+
+    A page answers in several messages: what a test reads after an act it reads with Playwright's `expect`, which
+    waits until the page says so, and never at once.
     """
     pages = []
 

@@ -12,6 +12,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 import twinkit as tk
 from twinkit.participate import register
@@ -109,7 +110,7 @@ def test_the_provider_says_who_and_the_register_which_role(hub, dashboards, look
             stranger = looking(f"{mine}/small_app")
             signed_in(stranger, "mallory")
             stranger.get_by_text("You are signed in as mallory, to whom no role was given here.").wait_for()
-            assert stranger.get_by_label("Branch").count() == 0
+            expect(stranger.get_by_label("Branch")).to_have_count(0)
             stranger.said.clear()
 
             dismiss(pins, "asha")

@@ -1,5 +1,6 @@
 """Operate: what an operator sees of a store that readings come into, and what was known when."""
 
+import re
 import shutil
 import threading
 import time
@@ -8,6 +9,7 @@ import warnings
 import numpy as np
 import pytest
 import xarray as xr
+from playwright.sync_api import expect
 
 import twinkit as tk
 from twinkit.telemetry.generate import Fault, generate, spoil
@@ -594,11 +596,11 @@ def test_readings_appear_by_themselves_and_so_does_the_alarm_with_its_evidence(l
     come(112)
     sensor = str(seen["cell"].to_numpy()[4])
     shows(page, f"sensor biased {sensor}, since 2026-03-02 1")
-    told = page.get_by_role("listitem").first.inner_text()
-    assert "still open" in told
-    assert "mean innovation +" in told
-    spoken = page.get_by_role("alert").filter(has_text=f"Alarm: sensor biased {sensor}")
-    assert spoken.count() == 1, "it is read out, too"
+    told = page.get_by_role("listitem").first
+    expect(told).to_contain_text("still open")
+    expect(told).to_contain_text("mean innovation +")
+    # it is read out, too
+    expect(page.get_by_role("alert").filter(has_text=f"Alarm: sensor biased {sensor}")).to_have_count(1)
     shows(page, "Map of 26 sites, north up, at 2026-03-03 03:45 UTC (estimate)")
     page.get_by_role("row", name="Readings / corrections").filter(has_text="1,344 / 0").wait_for(timeout=WAIT)
 
@@ -606,7 +608,7 @@ def test_readings_appear_by_themselves_and_so_does_the_alarm_with_its_evidence(l
     page.get_by_role("button", name=f"Show {sensor}").focus()
     page.keyboard.press("Enter")
     shows(page, f"Load of {sensor}: ")
-    assert page.get_by_label("Cell or sensor").input_value() == sensor
+    expect(page.get_by_label("Cell or sensor")).to_have_value(sensor)
     shows(page, f"readings of {sensor} against the forecast")
 
 
@@ -624,7 +626,7 @@ def test_the_sliders_go_back_in_time_by_keyboard_and_the_fields_by_typing(live, 
     page.keyboard.press("ArrowRight")
     shows(page, "Map of 26 sites, north up, at 2026-03-02 09:45 UTC (estimate)")
     shows(page, "No alarm: readings and estimate agree.")
-    assert "UTC" in slider.get_attribute("aria-valuetext")
+    expect(slider).to_have_attribute("aria-valuetext", re.compile("UTC"))
 
     # what was believed then about the evening was a forecast; now it is an estimate
     field = page.get_by_label("About, typed (UTC)")
@@ -637,7 +639,7 @@ def test_the_sliders_go_back_in_time_by_keyboard_and_the_fields_by_typing(live, 
     page.keyboard.press("End")
     shows(page, "2026-03-02 18:15 UTC, estimate")
     shows(page, "at 2026-03-02 18:15 UTC (estimate); it lies")
-    assert not back.is_visible()
+    expect(back).to_be_hidden()
 
     # a moment that is none; one before the store
     typed = page.get_by_label("Known at, typed (UTC)")
@@ -657,12 +659,7 @@ def test_the_sliders_go_back_in_time_by_keyboard_and_the_fields_by_typing(live, 
     shows(page, "2026-03-03 03:45 UTC, estimate")
     x, y, site = page.evaluate(FIRST_SITE)
     page.mouse.click(x, y)
-    for _ in range(100):
-        chosen = page.get_by_label("Site").evaluate("e => e.options[e.selectedIndex].text")
-        if chosen == site:
-            break
-        time.sleep(0.1)
-    assert chosen == site, "a click on the map chooses the site"
+    expect(page.get_by_label("Site").locator("option:checked")).to_have_text(site)  # a click on the map chooses
     page.get_by_label("Site").select_option(index=1)
     page.get_by_label("Time shown").select_option(label="7 days")
     shows(page, "Load of s")
@@ -701,7 +698,7 @@ def test_the_page_fits_is_read_by_all_and_says_its_times(live, looking, axe, wid
     words = {"en": "with all that came", "fa": "با هر آنچه رسیده"}
     shows(page, words[language])
     page.locator(".bk-Figure canvas").first.wait_for(timeout=WAIT)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
     assert axe(page) == []
     small = page.evaluate(
         """() => { const found = []; const walk = (root) => { for (const e of root.querySelectorAll('*')) {
@@ -755,9 +752,10 @@ def test_hostile_names_and_values_are_text_and_what_vanishes_is_said(hostile, da
     with dashboards(hostile, "--app", "operate") as address:
         page = looking(f"{address}/operate")
         shows(page, "now, with all that came")
-        options = page.get_by_label("Cell or sensor").locator("option").all_inner_texts()
-        assert HOSTILE[0] in options
-        assert "a\\u202eb" in options
+        options = page.get_by_label("Cell or sensor").locator("option")
+        expect(options.filter(has_text=HOSTILE[0])).to_have_count(1)
+        expect(options.filter(has_text="a\\u202eb")).to_have_count(1)
+        options = options.all_inner_texts()
         for option in options:
             page.get_by_label("Cell or sensor").select_option(label=option)
             shows(page, f"Load of {option}" if len(option) < 60 else "Load of xxx")
@@ -785,11 +783,11 @@ def test_hostile_names_and_values_are_text_and_what_vanishes_is_said(hostile, da
 
         hostile.rename(tmp_path / "away")
         shows(page, "The store is gone")
-        assert page.get_by_text("Load of ").count(), "what was shown stays"
+        expect(page.get_by_text("Load of ").first).to_be_visible()  # what was shown stays
         (tmp_path / "away").rename(hostile)
         shows(page, "The store is back")
     # the server is gone: the page itself says so
     page.clock.fast_forward(40_000)
-    assert page.get_by_role("alert").filter(has_text="No word from the server for").count() == 1
+    expect(page.get_by_role("alert").filter(has_text="No word from the server for")).to_have_count(1)
     page.close()
     page.said.clear()

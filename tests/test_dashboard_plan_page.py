@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 import twinkit as tk
 from twinkit.view.dashboard.plan_edits import Edit, edited
@@ -42,17 +43,27 @@ def read(page, key):
     return float(text.replace(",", "").replace("+", "").replace("−", ""))
 
 
-def becomes(page, key, test):
-    """Wait until a number on the page passes a test; it."""
+def eventually(page, look, test):
+    """Wait until what is looked at passes a test; it."""
     end = time.monotonic() + 60
-    while not test(value := read(page, key)):
-        assert time.monotonic() < end, f"{key} stays {value}"
+    while not test(value := look()):
+        assert time.monotonic() < end, f"it stays {value}"
         page.wait_for_timeout(50)
     return value
 
 
+def becomes(page, key, test):
+    """Wait until a number on the page passes a test; it."""
+    return eventually(page, lambda: read(page, key), test)
+
+
 def field(page, label):
     return page.get_by_label(label, exact=True)
+
+
+def place(page):
+    """Where the fields say that the chosen site stands [m]."""
+    return [float(field(page, label).input_value()) for label in ("x, eastward [m]", "y, northward [m]")]
 
 
 def choose(page, site):
@@ -95,7 +106,8 @@ def dragged(page, site, east, south):
 
 
 def steps(page):
-    return page.locator("ol li").all_inner_texts()
+    """The edits as the page lists them: `expect(steps(page)).to_have_text([...])`."""
+    return page.locator("ol li")
 
 
 def expected(store, edits, threshold=-85.0):
@@ -131,20 +143,19 @@ def test_a_mast_is_dragged_and_the_numbers_follow(looking, served, plan_store):
     becomes(page, "people_lost", lambda n: n > 0)
     settled(page)
     assert len(set(page.evaluate("window.told"))) >= 2  # answers came while the mast was still on its way
-    place = {
-        d: float(field(page, label).input_value()) for d, label in (("x", "x, eastward [m]"), ("y", "y, northward [m]"))
-    }
-    told = expected(plan_store, [Edit("move", site, place)])
+    sites = tk.open(plan_store)["sites"].sel(site=site)
+    was = [float(sites.x), float(sites.y)]
+    x, y = eventually(page, lambda: place(page), lambda now: now[0] > was[0] and now[1] < was[1])
+    told = expected(plan_store, [Edit("move", site, {"x": x, "y": y})])
     assert told["people_lost"] > 0
     for key, number in told.items():
         becomes(page, key, lambda n, number=number: n == number)
     page.get_by_role("button", name="Undo").click()
     becomes(page, "people_lost", lambda n: n == 0)
-    assert steps(page) == []
+    expect(steps(page)).to_have_count(0)
     page.get_by_role("button", name="Redo").click()
     becomes(page, "people_lost", lambda n: n == told["people_lost"])
-    alt = page.get_by_text(re.compile("Map of coverage, 8.5 by 8.5 km, with 12 sites"))
-    assert "lost" in alt.inner_text()
+    expect(page.get_by_text(re.compile("Map of coverage, 8.5 by 8.5 km, with 12 sites"))).to_contain_text("lost")
 
 
 def test_a_site_is_tuned_added_and_removed_by_typing(looking, served, plan_store):
@@ -163,13 +174,13 @@ def test_a_site_is_tuned_added_and_removed_by_typing(looking, served, plan_store
     page.get_by_text("new-1 removed").wait_for()
     becomes(page, "people_gained", lambda n: n == 0)
     becomes(page, "people_lost", lambda n: n == lost)
-    assert len(steps(page)) == 5
+    expect(steps(page)).to_have_count(5)
     field(page, "cells that are tuned").select_option(index=1)
     type_into(page, "azimuth [°]", "10")
     page.get_by_text(re.compile(r"s003a?\w*: azimuth 10 °")).wait_for()
     field(page, "path loss model").select_option("3GPP urban macro")
     settled(page)
-    assert len(steps(page)) == 6
+    expect(steps(page)).to_have_count(6)
 
 
 def test_the_keyboard_alone_suffices(looking, served, plan_store):
@@ -188,15 +199,13 @@ def test_the_keyboard_alone_suffices(looking, served, plan_store):
         raise AssertionError(f"no way to {role} '{name}' with the Tab key")
 
     reach("choose", "site")
-    first = x = float(field(page, "x, eastward [m]").input_value())
+    first = place(page)
     page.keyboard.press("ArrowDown")
-    while x == first:  # until the fields are those of the other site
-        page.wait_for_timeout(50)
-        x = float(field(page, "x, eastward [m]").input_value())
+    x, _ = eventually(page, lambda: place(page), lambda now: now[0] != first[0])  # the fields of the other site
     reach("press", "100 m east")
     page.keyboard.press("Enter")
     page.get_by_text("s004 moved to").wait_for()
-    assert float(field(page, "x, eastward [m]").input_value()) == pytest.approx(x + 100.0, abs=0.01)
+    eventually(page, lambda: place(page)[0], lambda now: now == pytest.approx(x + 100.0, abs=0.01))
     reach("type", "antenna height above ground [m]")
     page.keyboard.press("ControlOrMeta+a")
     page.keyboard.type("41")
@@ -233,14 +242,12 @@ def test_a_plan_is_saved_and_stands_beside_the_others(looking, served, plan_stor
     assert "s011" not in there["cells"].site.values
     made = tk.radio.coverage(there, path_loss=tk.radio.rma)
     np.testing.assert_array_equal(there["coverage"].rsrp.values, made.rsrp.values)
-    assert field(page, "after").input_value() == "without-11"
+    expect(field(page, "after")).to_have_value("without-11")
     page.get_by_role("button", name="Compare").click()
-    page.get_by_text("Compared: without-11 covers").wait_for()
-    assert f"{lost:,.0f} lost against main" in page.get_by_text("Compared: without-11 covers").inner_text()
-    picture = page.locator("img[alt^='Two maps']")
-    picture.wait_for()
+    expect(page.get_by_text("Compared: without-11 covers")).to_contain_text(f"{lost:,.0f} lost against main")
+    page.locator("img[alt^='Two maps']").wait_for()
     page.get_by_text("The table behind this picture").last.click()
-    assert "what if mast 11 falls" in page.get_by_role("row").last.inner_text()
+    expect(page.get_by_role("row").last).to_contain_text("what if mast 11 falls")
 
 
 # ---------------------------------------------------------------- who may not, and what goes wrong
@@ -258,7 +265,7 @@ def test_a_viewer_plays_but_saves_nothing(looking, dashboards, plan_store):
         page.get_by_text("s007 removed").wait_for()
         field(page, "name of the branch").fill("forged")
         field(page, "message: why").fill("let me in")
-        assert page.get_by_role("button", name="Save the plan").is_disabled()
+        expect(page.get_by_role("button", name="Save the plan")).to_be_disabled()
         # whoever writes messages of his own is asked for his role all the same
         page.evaluate(
             """() => {
@@ -295,13 +302,13 @@ def test_the_store_changes_and_vanishes_under_the_page(looking, dashboards, town
         assert [c.message for c in tk.history(store, branch="mine")] == ["from what I opened", "the town"]
         page.get_by_role("button", name="Lay my plan upon the newest state").click()
         page.get_by_text("1 changes could not be laid upon it: s007 removed.").wait_for()
-        assert steps(page) == ["s008: antenna height above ground 44 m"]
+        expect(steps(page)).to_have_text(["s008: antenna height above ground 44 m"])
         # and then the whole store goes
         away = store.rename(tmp_path / "elsewhere")
         field(page, "name of the branch").fill("later")
         page.get_by_role("button", name="Save the plan").click()
         page.get_by_text("The store is gone: town.twin.").wait_for()
-        assert steps(page) == ["s008: antenna height above ground 44 m"]
+        expect(steps(page)).to_have_text(["s008: antenna height above ground 44 m"])
         page.get_by_role("button", name="100 m north").click()
         page.get_by_text("s008 moved to").wait_for()
         away.rename(store)
@@ -335,7 +342,7 @@ def test_hostile_text_is_text(looking, served, plan_store):
     page.get_by_role("button", name="Compare").click()
     page.get_by_text("Compared: hostile covers").wait_for()
     page.get_by_text("The table behind this picture").last.click()
-    assert "<script>" in page.get_by_role("row").last.inner_text()
+    expect(page.get_by_role("row").last).to_contain_text("<script>")
     assert page.title() != "taken"
     assert page.locator("img[src=x]").count() == 0
     assert set(tk.store.branches(plan_store)) == before | {"hostile"}
@@ -350,7 +357,7 @@ def test_what_is_wrong_with_a_field_is_said_in_the_unit_of_the_field(looking, se
     before = field(page, "frequency [MHz]").input_value()
     type_into(page, "frequency [MHz]", "0")
     page.get_by_text("frequency from 30 to 100000 MHz; found 0 MHz").wait_for()
-    assert field(page, "frequency [MHz]").input_value() == before
+    expect(field(page, "frequency [MHz]")).to_have_value(before)
 
 
 def test_a_forged_drag_is_one_clear_message(looking, served):
@@ -367,7 +374,7 @@ def test_a_forged_drag_is_one_clear_message(looking, served):
             told,
         )
         page.get_by_role("alert").get_by_text("expected").wait_for()
-        assert steps(page) == []
+        expect(steps(page)).to_have_count(0)
         page.get_by_role("button", name="Whole map").click()
     page.get_by_role("button", name="100 m north").click()
     page.get_by_text("moved to").wait_for()
@@ -385,7 +392,7 @@ def test_the_page_is_for_everybody(looking, axe, served, width, scheme, language
     page.locator(".bk-Figure").first.wait_for()
     page.wait_for_timeout(300)
     assert axe(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
     sizes = page.evaluate(
         """() => { const out = []; const walk = root => { for (const e of root.querySelectorAll('*')) {
             if (e.shadowRoot) walk(e.shadowRoot);

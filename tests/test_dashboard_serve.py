@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from playwright.sync_api import expect
 
 import twinkit as tk
 from twinkit.participate import register
@@ -379,7 +380,7 @@ def opened(looking, address, name):
 def test_a_forged_message_does_what_the_role_may_and_no_more(closed, looking, held, name, may):
     """The button is enabled and pressed by a script in the page, past all that the page allows."""
     page = opened(looking, closed, name)
-    assert page.get_by_role("button", name="Save branch").is_disabled() == (not may)
+    expect(page.get_by_role("button", name="Save branch")).to_be_enabled(enabled=may)
     page.evaluate(
         """branch => { const doc = Bokeh.documents[0]; const models = [...doc._all_models.values()];
         models.find(m => m.type.endsWith("TextInput")).value = branch;
@@ -434,7 +435,7 @@ def test_the_index_leads_to_each_app(town_dashboards, looking, axe):
     assert axe(page) == []
     assert [a.get_attribute("href") for a in page.locator("li a").all()] == ["./plan", "./operate", "./withstand"]
     page.goto(f"{town_dashboards}/?language=hi")
-    assert page.evaluate("document.documentElement.lang") == "hi"
+    expect(page.locator("html")).to_have_attribute("lang", "hi")
 
 
 def test_a_hostile_title_is_short_and_only_text(dashboards, looking, town, tmp_path):
@@ -447,14 +448,14 @@ def test_a_hostile_title_is_short_and_only_text(dashboards, looking, town, tmp_p
         assert len(page.content()) < 100_000
         assert "\u202e" not in page.title() + page.content()
         assert len(page.title()) < 200
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=360)
         page.context.close()
     with dashboards(tmp_path / "town.twin") as address:
         page = looking(address, width=360)
-        assert "<script>" in page.get_by_role("heading").inner_text()
+        expect(page.get_by_role("heading")).to_contain_text("<script>")
         assert "\u202e" not in page.content()
         assert len(page.content()) < 10_000
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=360)
 
 
 def test_a_port_that_is_taken_is_one_message(alone, held):

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from playwright.sync_api import expect
 
 import twinkit as tk
 from twinkit import TwinError
@@ -169,7 +170,7 @@ def test_the_page_is_for_everybody(looking, small, axe, width, scheme):
     page = ready(looking(small, width=width, scheme=scheme))
     page.wait_for_timeout(600)
     assert axe(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
     sizes = page.evaluate(SMALLEST)
     assert min(sizes) >= 14, sizes
 
@@ -195,8 +196,7 @@ def test_keyboard_alone_suffices(looking, small, shared_town):
     page.keyboard.type("by-keyboard")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
-    page.get_by_text("saved by-keyboard").wait_for()
-    assert page.locator("[role=status]").inner_text() == "saved by-keyboard"
+    expect(page.locator("[role=status]")).to_have_text("saved by-keyboard")
     assert "by-keyboard" in tk.store.branches(shared_town)
 
 
@@ -228,7 +228,7 @@ def test_what_is_typed_is_shown_and_never_obeyed(looking, small):
     page.get_by_role("button", name="Save branch").click()
     alert = page.locator("[role=alert]").last
     alert.get_by_text("expected").wait_for()
-    assert "<script>" in alert.inner_text()
+    expect(alert).to_contain_text("<script>")
     assert page.locator("img[src=x]").count() == 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from twinkit.lesson.lab import prepared, workspace
 
@@ -85,6 +87,7 @@ def page_of(program, address: str):
         browser = play.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1500, "height": 1100})
         page.set_default_timeout(PATIENCE)
+        expect.set_options(timeout=PATIENCE)
         page.goto(f"{address}/lab/workspaces/twinkit")
         try:
             yield page
@@ -130,22 +133,21 @@ def test_a_learner_meets_verdict_and_diagnosis(program, tmp_path):
     with jupyterlab(root, tmp_path) as address, page_of(program, address) as page:
         run_all(page)
         check = cell_with(page, 'lesson.check("largest", largest)')
-        check.locator("div[role=status]").wait_for()
-        assert "not attempted" in check.locator("div[role=status]").text_content()
+        expect(check.locator("div[role=status]")).to_contain_text("not attempted")
 
         answer(page, "largest = ...", 'largest = places["name"].iloc[0]')
         check.get_by_text("That is the first row").wait_for()
         kept(page, "diagnosis")
-        assert "not yet" in check.locator("div[role=status]").text_content()
+        expect(check.locator("div[role=status]")).to_contain_text("not yet")
 
         answer(page, "largest = places", 'largest = places.sort_values("population")["name"].iloc[-1]')
         check.get_by_text("passed").wait_for()
         right = page.locator(".jp-MarkdownViewer img")
         right.wait_for()
-        assert "Map of people" in right.get_attribute("alt")
+        expect(right).to_have_attribute("alt", re.compile("Map of people"))
         picture = page.locator(".jp-OutputArea img[alt]").first
         picture.scroll_into_view_if_needed()
-        assert "Map of people" in picture.get_attribute("alt")
+        expect(picture).to_have_attribute("alt", re.compile("Map of people"))
         kept(page, "map")
         assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']").count() == 0
 
@@ -159,12 +161,9 @@ def test_persian_runs_from_right_to_left(program, tmp_path):
     with jupyterlab(root, tmp_path) as address, page_of(program, address) as page:
         run_all(page)
         verdict = cell_with(page, 'lesson.check("largest", largest)').locator("div[role=status]")
-        verdict.wait_for()
-        assert verdict.evaluate("e => getComputedStyle(e).direction") == "rtl"
-        prose = page.locator(".jp-MarkdownCell div[lang=fa]").first
-        assert prose.evaluate("e => getComputedStyle(e).direction") == "rtl"
-        assert page.get_by_text("این ترجمه هنوز به دست یک فارسی‌زبان بازبینی نشده است").count() >= 1
-        paragraph = page.locator(".jp-MarkdownCell div[lang=fa] p").first
-        assert paragraph.evaluate("e => getComputedStyle(e).textAlign") == "right"
+        expect(verdict).to_have_css("direction", "rtl")
+        expect(page.locator(".jp-MarkdownCell div[lang=fa]").first).to_have_css("direction", "rtl")
+        expect(page.get_by_text("این ترجمه هنوز به دست یک فارسی‌زبان بازبینی نشده است").first).to_be_attached()
+        expect(page.locator(".jp-MarkdownCell div[lang=fa] p").first).to_have_css("text-align", "right")
         page.locator(".jp-Notebook h1").first.scroll_into_view_if_needed()
         kept(page, "persian")

@@ -16,6 +16,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 from twinkit.error import TwinError
 from twinkit.lesson.handout import handed_out
@@ -334,6 +335,7 @@ def test_three_learners_work_on_lesson_00_at_once(program, tmp_path):
         for seat in seats:
             page = browser.new_context(viewport={"width": 1300, "height": 900}).new_page()
             page.set_default_timeout(PATIENCE)
+            expect.set_options(timeout=PATIENCE)
             page.goto(f"{address}/hub/login")
             page.fill("input[name=username]", seat["name"])
             page.fill("input[name=password]", "not the passphrase")
@@ -351,7 +353,7 @@ def test_three_learners_work_on_lesson_00_at_once(program, tmp_path):
         for page in pages:
             check = page.locator(".jp-Notebook .jp-CodeCell").filter(has_text='lesson.check("largest", largest)').first
             check.locator("div[role=status]").wait_for()
-            assert "not attempted" in check.locator("div[role=status]").text_content()
+            expect(check.locator("div[role=status]")).to_contain_text("not attempted")
         if os.environ.get("TWINKIT_SCREENSHOTS"):
             pages[2].screenshot(path=Path(os.environ["TWINKIT_SCREENSHOTS"]) / "hub.png")
         browser.close()
