@@ -70,7 +70,7 @@ def postgres(program):
     try:
         import psycopg
 
-        for _ in range(200):
+        for _ in range(1200):
             try:
                 psycopg.connect(host=str(folder), user="twinkit", dbname="postgres").close()
                 break

@@ -362,7 +362,7 @@ def test_old_pins_go_while_the_pages_are_served(twin, tmp_path):
     with register(tmp_path / "old.db", twin=twin, moderated=False, clock=lambda: then) as pins:
         pins.receive("slow", "long ago", x=704e3, y=3444e3, source="a", key="k")
     with register(tmp_path / "old.db") as pins, served(site(pins, twin)):
-        for _ in range(200):
+        for _ in range(3000):
             if not pins.counts()["received"]:
                 break
             time.sleep(0.02)

@@ -146,12 +146,12 @@ def test_a_replay_feeds_the_ingester_and_the_store_holds_it(twin, said, tmp_path
         try:
             batches = replay(part, speed=FAST)
             sent = publish(batches, broker=url, region=place, version=3, most=5)
-            until = time.monotonic() + 30
+            until = time.monotonic() + 120
             while ingester.readings < sent and time.monotonic() < until:
                 time.sleep(0.05)
         finally:
             ingester.stop()
-            thread.join(30)
+            thread.join(120)
     assert sent == part["load"].size + part["temperature"].size
     assert ingester.rejected == 0
     kept = tk.open(path)["telemetry"].to_dataset()
