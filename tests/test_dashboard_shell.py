@@ -86,6 +86,42 @@ def test_what_goes_wrong_becomes_a_notice(town):
     assert [n.kind for n in heard] == ["alert", "alert"]
 
 
+def test_an_alert_goes_with_the_next_act_that_succeeds(town):
+    session = Session(twin=town, role="planner")
+    heard = []
+    session.listen(heard.append)
+
+    def wrong():
+        raise TwinError("a branch that is free", found="'a'", hint="choose another name")
+
+    session.act("planner", wrong)
+    session.act("viewer", lambda: None, by_itself=True)
+    assert session.standing is heard[-1], "what the page does by itself answers nobody"
+    session.act("viewer", lambda: session.act("planner", wrong))
+    assert session.standing.kind == "alert", "an act within an act has failed just now"
+    session.act("viewer", lambda: None)
+    assert session.standing is heard[-1] is None
+    session.act("planner", wrong)
+    session.act("planner", lambda: None, done="saved")
+    session.act("viewer", lambda: None)
+    assert session.standing.text == "saved"
+    session.tell("an alarm", kind="alert", stays=True)
+    session.act("viewer", lambda: None)
+    assert session.standing.text == "an alarm", "an act does not end what it did not begin"
+
+
+def test_a_store_that_is_gone_stays_said_until_it_is_back(town, town_store):
+    session = Session(town_store, role="planner")
+    assert session.twin["sites"].sizes
+    shutil.move(town_store, town_store.with_name("elsewhere"))
+    session.fresh()
+    session.act("viewer", lambda: None)
+    assert session.standing.text.startswith("The store is gone")
+    shutil.move(town_store.with_name("elsewhere"), town_store)
+    session.fresh()
+    assert session.standing.kind == "status"
+
+
 def test_a_store_that_changes_vanishes_and_returns_is_said_once_each(town, town_store):
     session = Session(town_store, role="planner")
     shown = session.twin
@@ -237,6 +273,9 @@ def test_what_fails_inside_is_one_sentence(looking, small):
     page.get_by_role("button", name="Fail").click()
     page.get_by_text("This did not work; nothing was changed.").wait_for()
     assert page.get_by_text("ZeroDivisionError").count() == 0
+    page.get_by_role("button", name="Count sites").click()
+    expect(page.locator("[role=alert]").filter(has_text="did not work")).to_have_count(0)
+    expect(page.locator("#answer")).to_have_count(1)
 
 
 def test_pictures_are_saved_as_files_that_stand_alone(looking, small, tmp_path):

@@ -183,14 +183,14 @@ def _region(role: str, label: str) -> dict[str, str]:
 
 
 def _announced(session: Session, status: Any, alert: Any, doc: Any) -> None:
-    """Each notice goes into its live region; said by a thread, it waits for the page's turn."""
+    """The notice that stands goes into its live region; said by a thread, it waits for the page's turn."""
     pn = need()
 
-    def told(notice: Notice) -> None:
+    def told(_notice: Notice | None) -> None:
         def put() -> None:
-            (alert if notice.kind == "alert" else status).object = _told(notice, notice.kind)
-            other, kind = (status, "status") if notice.kind == "alert" else (alert, "alert")
-            other.object = _told(None, kind)
+            now = session.standing  # of several that waited, the newest
+            for region, kind in ((status, "status"), (alert, "alert")):
+                region.object = _told(now if now is not None and now.kind == kind else None, kind)
 
         if doc is not None and pn.state.curdoc is not doc:
             doc.add_next_tick_callback(put)

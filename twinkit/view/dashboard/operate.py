@@ -25,6 +25,8 @@ from twinkit.view.dashboard.page import page, picture
 from twinkit.vocabulary import label, words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from twinkit.view.dashboard.session import Session
 
 __all__ = ["app"]
@@ -132,12 +134,12 @@ class _Operate:
             ],
         )  # fmt: skip
         self.known_track.param.watch(lambda _: self._moved(), "value")
-        self.about_track.param.watch(lambda _: self._about_moved(), "value")
+        self.about_track.param.watch(lambda _: self._chosen(self._about_moved), "value")
         self.known_typed.param.watch(lambda e: self._typed(e.new, "known"), "value")
         self.about_typed.param.watch(lambda e: self._typed(e.new, "about"), "value")
-        self.site.param.watch(lambda _: self._sited(), "value")
+        self.site.param.watch(lambda _: self._chosen(self._sited), "value")
         for widget in (self.variable, self.cell, self.span):
-            widget.param.watch(lambda _: self._draw(), "value")
+            widget.param.watch(lambda _: self._chosen(self._draw), "value")
         where = pn.state.curdoc
         if self.session.store is not None and where is not None and where.session_context is not None:
             pn.state.add_periodic_callback(self._tick, period=EVERY)
@@ -188,12 +190,14 @@ class _Operate:
         except Exception as fault:  # noqa: BLE001 - a tick that raises would end all others
             self._trouble(f"{type(fault).__name__}: {fault}")
         else:
+            if self.trouble:
+                self.session.calm()
             self.trouble, self.faltered = "", False
             self.session.fresh()
         if first:
             self._renew()
         elif self.version != self.watch.version:
-            self.session.act("viewer", self._renew)
+            self.session.act("viewer", self._renew, by_itself=True)
         if not self.faltered:
             self.pulse.text = self._say("looked", when=self._when(self.watch.looked, seconds=True, local=False))
             self.pulse.beat += 1
@@ -225,7 +229,8 @@ class _Operate:
         self.told |= {_name(a) for a in new}
         for alarm in reversed(new):
             if not first and np.isnat(alarm["cleared"]):
-                self.session.tell(self._say("alarm_new", **told.alarm_words(alarm, self.language)), kind="alert")
+                text = self._say("alarm_new", **told.alarm_words(alarm, self.language))
+                self.session.tell(text, kind="alert", stays=True)
 
     def _stale(self) -> None:
         passed = stale(self.watch.figures, np.datetime64("now", "ns"))
@@ -290,7 +295,7 @@ class _Operate:
             self._go(self.moments[place] if place < len(self.moments) else NOW)
 
     def _about_moved(self) -> None:
-        if not self.setting and len(self.times):
+        if len(self.times):
             place = min(max(int(self.about_track.value), 0), len(self.times) - 1)
             chosen = self.times[place]
             # at its newest reading the page goes along with what comes
@@ -384,10 +389,14 @@ class _Operate:
                 return max(heard, key=lambda s: load[s])
         return sensors[0] if sensors else None
 
-    def _sited(self) -> None:
+    def _chosen(self, change: Callable[[], None]) -> None:
+        """Somebody chose something, and not the page itself."""
         if not self.setting:
-            self._choices()
-            self._draw()
+            self.session.act("viewer", change)
+
+    def _sited(self) -> None:
+        self._choices()
+        self._draw()
 
     def _tapped(self, site: str) -> None:
         if site in self.site.options.values():
@@ -421,9 +430,12 @@ class _Operate:
         elif not self.due:
             # Panel tells of a choice without the document's lock, and figures may not be changed without it
             self.due = True
-            self.doc.add_next_tick_callback(lambda: self.session.act("viewer", self._paint))
+            self.doc.add_next_tick_callback(self._painted)
         self._alarms()
         self._assumed()
+
+    def _painted(self) -> None:
+        self.session.act("viewer", self._paint, by_itself=True)
 
     def _paint(self) -> None:
         """The figures of what is chosen now."""

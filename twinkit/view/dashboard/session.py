@@ -57,10 +57,14 @@ def said(key: str, *, language: str, file: str = "words.csv", **parts: Any) -> s
 
 @dataclass(frozen=True)
 class Notice:
-    """What a person is told: `alert` when something did not work, else `status`."""
+    """What a person is told: `alert` when something did not work, else `status`.
+
+    One that `stays` is no answer to an act: no act that succeeds takes it away.
+    """
 
     text: str
     kind: str = "status"
+    stays: bool = False
 
 
 class Session:
@@ -128,10 +132,12 @@ class Session:
         self.follows = False
         """Whether the app shows each newer state by itself, so that one is no news."""
         self.notices: list[Notice] = []
+        self.standing: Notice | None = None
+        """The notice that the page shows now."""
         self.app, self.apps, self.signs_in = "", (), False  # type: str, tuple[str, ...], bool
         self.register: Any = None
         self._role, self._asked, self._twin = role, asked, twin
-        self._listeners: list[Callable[[Notice], None]] = []
+        self._listeners: list[Callable[[Notice | None], None]] = []
         self._was = "same"
         self._lock = threading.RLock()
 
@@ -180,7 +186,7 @@ class Session:
     def _turned(self, now: str, before: str) -> None:
         assert self.store is not None  # noqa: S101  (for the type checker: a twin in memory never turns)
         if now == "gone":
-            self.tell(self.say("gone", where=escaped(self.store.name)), kind="alert")
+            self.tell(self.say("gone", where=escaped(self.store.name)), kind="alert", stays=True)
         elif now == "newer":
             self.tell(self.say("newer"))
         elif before == "gone":
@@ -200,8 +206,10 @@ class Session:
         """Whether this person may do what `role` may do."""
         return role in DOES[self.role]
 
-    def act(self, role: str, function: Callable[[], Given], *, done: str = "") -> Given | None:
+    def act(self, role: str, function: Callable[[], Given], *, done: str = "", by_itself: bool = False) -> Given | None:
         """Do something that needs a role; what goes wrong becomes a notice, never a traceback.
+
+        When it works, what the act before said of its failure is taken off the page.
 
         Parameters
         ----------
@@ -210,6 +218,8 @@ class Session:
         function : function of nothing
         done : str
             Said when it worked.
+        by_itself : bool
+            Nobody pressed anything, the page renews itself: what a person was told before still holds.
 
         Returns
         -------
@@ -217,6 +227,7 @@ class Session:
         """
         if role not in ROLES:
             raise TwinError(f"one of {', '.join(ROLES)}", found=repr(role), hint="choose one of them", where="role")
+        before = self.standing
         try:
             if not self.may(role):
                 parts = {"needed": self.say(role), "role": self.say(self.role)}
@@ -234,6 +245,8 @@ class Session:
             return None
         if done:
             self.tell(done)
+        elif not by_itself and self.standing is before:  # not what this very act had to say
+            self.calm()
         return given
 
     def text(self, given: object, *, most: int = LONGEST) -> str:
@@ -258,14 +271,23 @@ class Session:
         """A phrase in the session's language; `file` is the app's own, e.g. ``"words_plan.csv"``."""
         return said(key, language=self.language, file=file, **parts)
 
-    def tell(self, text: str, *, kind: str = "status") -> None:
-        """Put a notice on the page: it is read out, too. `kind` is "status" or "alert"."""
-        notice = Notice(escaped(text, keeping="\n"), kind)
+    def tell(self, text: str, *, kind: str = "status", stays: bool = False) -> None:
+        """Put a notice on the page: it is read out, too. `kind` is "status" or "alert"; `stays` as in `Notice`."""
+        notice = Notice(escaped(text, keeping="\n"), kind, stays)
         self.notices.append(notice)
         del self.notices[:-50]
+        self._stand(notice)
+
+    def calm(self) -> None:
+        """Take away the alert that stands, unless it stays: what it says no longer holds."""
+        if self.standing is not None and self.standing.kind == "alert" and not self.standing.stays:
+            self._stand(None)
+
+    def _stand(self, notice: Notice | None) -> None:
+        self.standing = notice
         for listener in tuple(self._listeners):
             listener(notice)
 
-    def listen(self, listener: Callable[[Notice], None]) -> None:
-        """Call a function with each notice from now on."""
+    def listen(self, listener: Callable[[Notice | None], None]) -> None:
+        """Call a function with each notice from now on, and with None when the one that stood is taken away."""
         self._listeners.append(listener)

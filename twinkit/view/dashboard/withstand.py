@@ -330,7 +330,7 @@ class Page:
             self._end(stop, say("ready", self.language, draws=number(done, language=self.language)))
             return True
 
-        if self.session.act("viewer", work) is None:
+        if self.session.act("viewer", work, by_itself=True) is None:
             self._end(stop, "")
 
     def _publish(self, stop: threading.Event, put: Callable[[], None]) -> None:
