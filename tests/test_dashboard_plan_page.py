@@ -155,7 +155,9 @@ def test_a_mast_is_dragged_and_the_numbers_follow(looking, served, plan_store):
     expect(steps(page)).to_have_count(0)
     page.get_by_role("button", name="Redo").click()
     becomes(page, "people_lost", lambda n: n == told["people_lost"])
-    expect(page.get_by_text(re.compile("Map of coverage, 8.5 by 8.5 km, with 12 sites"))).to_contain_text("lost")
+    expect(page.get_by_text(re.compile("Map of coverage, 8.5 by 8.5 km, with 12 sites with cells"))).to_contain_text(
+        "lost"
+    )
 
 
 def test_a_site_is_tuned_added_and_removed_by_typing(looking, served, plan_store):
@@ -358,6 +360,9 @@ def test_what_is_wrong_with_a_field_is_said_in_the_unit_of_the_field(looking, se
     type_into(page, "frequency [MHz]", "0")
     page.get_by_text("frequency from 30 to 100000 MHz; found 0 MHz").wait_for()
     expect(field(page, "frequency [MHz]")).to_have_value(before)
+    page.get_by_role("button", name="100 m north").click()
+    page.get_by_text("moved to").wait_for()
+    expect(page.get_by_role("alert").filter(has_text="expected")).to_have_count(0)
 
 
 def test_a_forged_drag_is_one_clear_message(looking, served):

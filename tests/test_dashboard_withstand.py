@@ -13,6 +13,7 @@ import xarray as xr
 import twinkit as tk
 from twinkit import resilience as r
 from twinkit.error import TwinError
+from twinkit.view._figure import number
 from twinkit.view.dashboard import withstand_answer as answers
 from twinkit.view.dashboard import withstand_hazard as hazards
 from twinkit.view.dashboard import withstand_plan as plans
@@ -604,9 +605,11 @@ def test_hostile_choices_are_one_message_and_the_answers_stay(opened):
         count = len(page.session.notices)
         page.compare()
         assert len(page.session.notices) == count + 1, value
-        assert page.session.notices[-1].kind == "alert"
+        assert page.session.standing.kind == "alert"
         widget.value = old
     assert page.lines[0] in before
+    page.compare()
+    assert page.session.standing is None
     page.name.value, page.message.value = "../out", "why"
     page._save()
     assert page.session.notices[-1].kind == "alert"
@@ -641,6 +644,29 @@ def test_the_page_speaks(opened, language):
     assert page.session.notices == []
     assert page.lines[0] != ""
     assert all(p.alt for p in page.shown.values())
+    assert page.shown["map"].alt.count(masts_of(language)) == 1
+    assert page.shown["map"].alt.count(number(14, language=language)) == 1, "an exchange and a data centre fail, too"
+
+
+def masts_of(language):
+    """What all apps say of a town of twelve sites, in the words that they share."""
+    count = number(12, language=language)
+    said = {
+        "en": "{} sites with cells", "hi": "सेल वाली {} साइटें", "fr": "{} sites à cellules", "fa": "{} سایت دارای سلول"
+    }  # fmt: skip
+    return said[language].format(count)
+
+
+@pytest.mark.parametrize("language", ["en", "hi", "fr", "fa"])
+def test_all_apps_count_the_same_sites_and_say_which(town, language):
+    pytest.importorskip("panel")
+    from twinkit.view.dashboard import operate, plan
+
+    session = Session(twin=town, role="viewer", language=language)
+    asked = plan._Page(session, plan._offered(), -105.0, None)
+    assert masts_of(language) in asked.picture.alt
+    looked = operate._Operate(session).map_picture.alt
+    assert masts_of(language).replace("साइटें", "साइटों") in looked
 
 
 def test_a_cell_of_a_notebook_shows_the_same_on_a_twin_that_was_never_saved(town):

@@ -212,7 +212,10 @@ class Map:
                 phrase("alarms", language): table["alarms"].to_numpy(),
             }
         ).sort_values(phrase("load", language), ascending=False, kind="stable", ignore_index=True)
-        parts = {"count": counted(len(names), language), "when": moment(about, language, hours=known.hours)}
+        masts = len(
+            set(names) & set(watch.places[1].values())
+        )  # as Plan counts: an exchange is drawn, too, but is none
+        parts = {"count": counted(masts, language), "when": moment(about, language, hours=known.hours)}
         if not np.isfinite(load).any():
             return phrase("alt_map_empty" if np.isnat(about) else "alt_map_none", language, **parts), behind
         best = int(np.nanargmax(load))

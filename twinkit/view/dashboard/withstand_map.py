@@ -81,6 +81,7 @@ def hazard_map(scene: Scene, answers: tuple[Answer, Answer], critical: xr.Datase
     _furniture(made, (left, right, low, high), language)
     legend_below(made, legend)
     size = {"width": (right - left) / 1e3, "height": (high - low) / 1e3, "sites": len(names)}
+    size["masts"] = len({str(s) for s in twin["cells/site"].to_numpy()} & set(names))
     alt = say("alt_map", language, what=what, **{k: number(v, language=language) for k, v in size.items()})
     return Drawn(made, alt, _site_table(scene, answers, language))
 
