@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
+import json
+import os
 import random
+import signal
+import subprocess
+import sys
 import threading
+import time
 
 import numpy as np
 import pytest
 import xarray as xr
 
 import twinkit as tk
-from twinkit.store import record, remote, tree
+from twinkit.store import drain, record, remote, tree
 
 START = np.datetime64("2026-03-01", "ns")
 STEP = np.timedelta64(900, "s")
@@ -78,8 +86,8 @@ def test_a_store_at_an_address_is_a_store(bucket, tmp_path):
     assert [c.message for c in tk.history(path)] == ["rain", "higher", "the beginning"]
     found = tk.verify(path, head=first.head, thorough=True)
     assert found, found
-    with pytest.raises(tk.TwinError, match="local folder"):
-        tk.store.expire(path, keep="1 day")
+    assert tk.store.expire(path, keep="0 s") == (), "what is younger than a day stays"
+    assert len(tk.history(path)) == 3
     with pytest.raises(tk.TwinError, match="bucket and key"):
         tk.open("s3://alone")
 
@@ -212,8 +220,435 @@ def test_a_flipped_byte_on_the_object_store_is_found_and_named(bucket):
     assert any("is missing" in f for f in tk.verify(path).faults)
 
 
+# ---------------------------------------------------------------- letting go
+
+
+@pytest.fixture
+def settled(monkeypatch):
+    """All that stands on the object store is old enough to go."""
+    monkeypatch.setattr(remote, "SETTLED", dt.timedelta(days=-1))
+
+
+def size(path):
+    root = remote.address(path)
+    return sum(len(root.get(name)) for name in root.names())
+
+
+def whole(path, **choices):
+    found = tk.verify(path, thorough=True, **choices)
+    assert found, found
+    assert not any("under way" in n for n in found.notes), found
+    return found
+
+
+def heights(count, path, *, pixels=0):
+    """So many commits, each with other heights."""
+    done = []
+    for number in range(count):
+        twin = twin_of(30.0 + number)
+        if pixels:
+            noise = np.random.default_rng(number).random((pixels, pixels))
+            twin = tk.extend(twin, surface=xr.Dataset({"ground": (("y", "x"), noise)}))
+        done.append(tk.save(twin, path, message=f"height {30 + number}"))
+    return done
+
+
+def test_expiry_at_an_address_wins_space_and_keeps_the_chain(bucket, settled):
+    path = f"s3://{bucket}/old.twin"
+    done = heights(6, path, pixels=100)
+    tk.tag(path, "keep", start=done[1].head)
+    tk.branch(path, "other", start=done[2].head)
+    before = size(path)
+    gone = tk.store.expire(path, before=done[4].when)
+    assert {c.head for c in gone} == {done[0].head, done[3].head}
+    assert size(path) < 0.8 * before
+    assert [c.head for c in tk.history(path)] == [done[5].head, done[4].head]
+    assert "has expired" in whole(path, head=done[0].head).notes[0]
+    assert not whole(path, head=done[1].head).notes
+    assert tk.open(path, tag="keep")["sites/height"].values[0] == 31
+    assert tk.open(path, branch="other")["sites/height"].values[0] == 32
+    assert tk.open(path, as_of=done[4].when)["sites/height"].values[0] == 34
+    with pytest.raises(tk.TwinError):
+        tk.open(path, commit=done[0].head)
+    with pytest.raises(tk.TwinError, match="first commit"):
+        tk.open(path, as_of=done[3].when)
+    last = tk.save(twin_of(40), path, message="after")
+    whole(path, head=last.head)
+    assert tk.store.expire(path, before="2001-01-01") == ()
+    assert len(tk.store.expire(path, before="2999-01-01")) == 2
+    whole(path, head=last.head)
+    root = remote.address(path)
+    assert set(root.names("snapshots/")) == {
+        f"snapshots/{c}" for c in (done[1].id, done[2].id, last.id, "1CECHNKREP0F1RSTCMT0")
+    }
+    rng = random.Random(2)
+    for name in (record.HORIZON, f"{record.RECORDS}/{last.id}.json", f"snapshots/{last.id}"):
+        data = root.get(name)
+        harmed = bytearray(data)
+        harmed[rng.randrange(len(harmed))] ^= 1 << rng.randrange(8)
+        root.put(name, bytes(harmed))
+        assert any(name in f for f in tk.verify(path).faults), name
+        if name == record.HORIZON:
+            with pytest.raises(tk.TwinError, match="was altered"):
+                tk.store.expire(path, before="2999-01-01")
+            with pytest.raises(tk.TwinError, match="was altered"):
+                tk.save(twin_of(41), path, message="in vain")
+        root.put(name, data)
+    told = json.loads(root.get(record.HORIZON))
+    told["commits"][done[0].head]["message"] = "a kinder one"
+    told.pop("sha256")
+    root.put(record.HORIZON, remote.sealed(told))
+    assert any("was rewritten" in f and done[0].head[:12] in f for f in tk.verify(path).faults)
+
+
+def test_what_is_younger_than_a_day_stays_at_an_address(bucket, monkeypatch):
+    path = f"s3://{bucket}/young.twin"
+    done = heights(3, path, pixels=100)
+    before = remote.address(path).names()
+    assert tk.store.expire(path, before="2999-01-01") == ()
+    assert remote.address(path).names() == before | {record.HORIZON}
+    monkeypatch.setattr(remote, "SETTLED", dt.timedelta(seconds=2))
+    time.sleep(4)
+    last = tk.save(twin_of(50), path, message="new")
+    gone = tk.store.expire(path, before="2999-01-01")
+    assert [c.message for c in gone] == ["height 32", "height 31", "height 30"]
+    assert [c.head for c in tk.history(path)] == [last.head]
+    whole(path, head=done[0].head)
+
+
+@pytest.mark.parametrize("branch", ["main", "other"])
+def test_a_commit_under_way_outlives_an_expiry(bucket, monkeypatch, branch):
+    """Chunks that no branch shows yet are younger than what an expiry may touch."""
+    path = f"s3://{bucket}/flight.twin"
+    heights(3, path, pixels=100)
+    tk.branch(path, "other")
+    monkeypatch.setattr(remote, "SETTLED", dt.timedelta(seconds=2))
+    time.sleep(4)
+    write, went = tree.write, []
+
+    def slow(group, twin, said, **more):
+        out = write(group, twin, said, **more)
+        went.append([c.message for c in tk.store.expire(path, before="2999-01-01")])
+        return out
+
+    monkeypatch.setattr(tree, "write", slow)
+    noise = xr.Dataset({"ground": (("y", "x"), np.random.default_rng(9).random((100, 100)))})
+    done = tk.save(tk.extend(twin_of(60), surface=noise), path, message="slow", branch=branch)
+    assert went == [["height 31", "height 30"]]
+    assert [c.message for c in tk.history(path, branch=branch)] == ["slow", "height 32"]
+    whole(path, head=done.head)
+    assert (tk.open(path, branch=branch)["surface/ground"] == noise.ground).all()
+
+
+def test_a_commit_that_took_longer_than_an_expiry_waits_for_is_made_anew(bucket, monkeypatch):
+    path = f"s3://{bucket}/long.twin"
+    heights(2, path)
+    monkeypatch.setattr(remote, "LIMIT", dt.timedelta(0))
+    keep, made = remote.Remote.keep, []
+
+    def meanwhile(self, commit, **more):
+        keep(self, commit, **more)
+        made.append(commit)
+        if len(made) == 1:
+            tk.store.expire(path, before="2999-01-01")
+        else:
+            monkeypatch.setattr(remote, "LIMIT", dt.timedelta(hours=1))
+
+    monkeypatch.setattr(remote.Remote, "keep", meanwhile)
+    done = tk.save(twin_of(60), path, message="long")
+    assert len(made) == 2
+    assert made[1] == done.id
+    assert (tk.open(path)["sites/height"] == 60).all()
+    whole(path, head=done.head)
+
+
+def test_compact_at_an_address_changes_no_answer(bucket, tmp_path, settled):
+    path = f"s3://{bucket}/compact.twin"
+    tk.save(twin_of(), path, message="the beginning")
+    stamps, truth = [], []
+    with tk.store.journal(path, where=tmp_path / "journal") as journal:
+        for round_ in range(3):
+            stamps.append(journal.record(batch(np.arange(12), 0.125 * round_)).received)
+            truth.append(np.full((12, 4), 0.125 * round_))
+            journal.drain(all=True)
+        assert len(drain.Base(remote.address(path), "telemetry").late) == 2 * 48
+        assert tk.store.compact(path, keep="1 day") == ()
+        assert len(tk.history(path)) == 5
+        late = drain.Base(remote.address(path), "telemetry").late
+        assert len(late) == 2 * 48, "what was superseded took the place of what superseded it"
+        assert late.value.max() == 0.125
+        assert journal.record(batch(np.arange(12), 0.25)).duplicate == 48
+        for stamp, values in zip(stamps, truth, strict=True):
+            found = tk.open(path, as_of=np.datetime64(stamp, "ns"))["telemetry/load"]
+            np.testing.assert_array_equal(found.values[:12], values)
+        journal.record(batch([3, 12], 0.75))
+        journal.drain(all=True)
+        assert len(tk.store.compact(path, keep="0 s")) == 6
+        assert len(tk.history(path)) == 1
+        assert journal.record(batch([3, 12], 0.75)).duplicate == 8
+    now = tk.open(path)["telemetry/load"].values
+    assert now.shape == (13, 4)
+    assert (now[[3, 12]] == 0.75).all()
+    assert (np.delete(now, [3, 12], axis=0) == 0.25).all()
+    whole(path)
+
+
+def test_compact_and_an_ingester_at_once(bucket, tmp_path, monkeypatch):
+    """A drain in the middle of a compaction: the branch moves once, and the move is made anew on the drained head."""
+    path = f"s3://{bucket}/at-once.twin"
+    tk.save(twin_of(), path, message="the beginning")
+    with tk.store.journal(path, where=tmp_path / "journal") as journal:
+        for value in (0.25, 0.5):
+            journal.record(batch(np.arange(8), value))
+            journal.drain(all=True)
+        committed, seen = remote.Remote.keep, []
+
+        def overtaken(self, *given, **more):
+            committed(self, *given, **more)
+            seen.append(len(seen))
+            if len(seen) == 1:
+                journal.record(batch(np.arange(4, 16), 0.75))
+                journal.drain(all=True)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(remote.Remote, "keep", overtaken)
+            tk.store.compact(path, keep="1 day", message="moved")
+        assert len(seen) == 3, "once in vain, once the drain's, once anew"
+        assert journal.record(batch(np.arange(4, 16), 0.75)).duplicate == 48
+    assert next(iter(tk.history(path))).message == "moved"
+    now = tk.open(path)["telemetry/load"].values
+    assert (now[:4] == 0.5).all()
+    assert (now[4:16] == 0.75).all()
+    whole(path)
+
+
+def copied(path, to):
+    root, other = remote.address(path), remote.address(to)
+    for name in root.names():
+        other.put(name, root.get(name))
+    return to
+
+
+class _Cut(BaseException):
+    """The plug is pulled."""
+
+
+@pytest.mark.parametrize("stops", [range(2, 40, 5), pytest.param(range(1, 40), marks=pytest.mark.slow)])
+def test_an_expiry_at_an_address_that_was_stopped_is_ended_by_the_next(bucket, settled, monkeypatch, stops):
+    """A stop before and after each request that changes something, the engine's two among them."""
+    import icechunk
+
+    first = f"s3://{bucket}/first.twin"
+    done = heights(4, first)
+    tk.tag(first, "keep", start=done[1].head)
+    acts = [(remote.Remote, "put"), (remote.Remote, "remove")]
+    acts += [(icechunk.Repository, "expire_snapshots"), (icechunk.Repository, "garbage_collect")]
+    ended = False
+    for stop in stops:
+        if ended:
+            break
+        path = copied(first, f"s3://{bucket}/stop-{stop}.twin")
+        count = [0]
+
+        def counting(act, count=count, stop=stop):
+            def counted(*given, **more):
+                count[0] += 1
+                if count[0] == stop:
+                    raise _Cut
+                out = act(*given, **more)
+                count[0] += 1
+                if count[0] == stop:
+                    raise _Cut
+                return out
+
+            return counted
+
+        with monkeypatch.context() as patch:
+            for owner, name in acts:
+                patch.setattr(owner, name, counting(getattr(owner, name)))
+            try:
+                tk.store.expire(path, before=done[3].when)
+                ended = True
+            except _Cut:
+                pass
+        found = tk.verify(path, head=done[3].head)
+        assert found, (stop, found)
+        assert tk.open(path)["sites/height"].values[0] == 33
+        assert tk.open(path, tag="keep")["sites/height"].values[0] == 31
+        if stop % 3 == 0:
+            tk.save(twin_of(50), path, message="on")
+            assert tk.verify(path)
+        tk.store.expire(path, before=done[3].when)
+        whole(path, head=done[0].head)
+        assert len(tk.history(path)) == 1 + (stop % 3 == 0)
+        names = remote.address(path).names("snapshots/")
+        assert {f"snapshots/{c.id}" for c in (done[0], done[2])}.isdisjoint(names)
+    assert ended
+    assert stop > 15
+
+
+def test_of_two_expiries_at_once_one_goes_on_and_the_other_says_so(bucket, settled, monkeypatch):
+    import icechunk
+
+    path = f"s3://{bucket}/two.twin"
+    done = heights(5, path)
+    collect, went = icechunk.Repository.garbage_collect, []
+
+    def meanwhile(self, *given):
+        if not went:
+            went.append(True)
+            went.append([c.message for c in tk.store.expire(path, before=done[4].when)])
+        return collect(self, *given)
+
+    monkeypatch.setattr(icechunk.Repository, "garbage_collect", meanwhile)
+    with pytest.raises(tk.TwinError, match="one expiry at a time"):
+        tk.store.expire(path, before=done[2].when)
+    assert went[1:] == [["height 33", "height 32"]], "the earlier one had cut off the others"
+    whole(path, head=done[0].head)
+    assert len(tk.history(path)) == 1
+    monkeypatch.undo()
+
+
+def test_a_name_for_a_commit_that_goes_is_refused_and_leaves_nothing(bucket, settled, monkeypatch):
+    import icechunk
+
+    def pulled(*_):
+        raise _Cut
+
+    for word, act, cut in (("tag", tk.tag, False), ("branch", tk.branch, True)):
+        path = f"s3://{bucket}/{word}.twin"
+        done = heights(4, path)
+        create = getattr(icechunk.Repository, f"create_{word}")
+
+        def late(self, name, at, create=create, cut=cut, path=path, until=done[3].when):
+            with monkeypatch.context() as inner, contextlib.suppress(_Cut):
+                if cut:
+                    inner.setattr(icechunk.Repository, "garbage_collect", pulled)
+                tk.store.expire(path, before=until)
+            return create(self, name, at)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(icechunk.Repository, f"create_{word}", late)
+            with pytest.raises(tk.TwinError, match="a commit that stays"):
+                act(path, "late", start=done[2].head)
+        assert tk.verify(path)
+        with pytest.raises(tk.TwinError, match="a branch, a tag or a head"):
+            act(path, "late", start=done[2].head)
+        tk.store.expire(path, before=done[3].when)
+        assert act(path, "late").head == done[3].head
+        whole(path)
+
+
+def test_a_result_is_filled_at_an_address_and_goes_on_where_it_stopped(bucket, monkeypatch):
+    path = f"s3://{bucket}/fill.twin"
+    tk.save(twin_of(), path, message="the beginning")
+    values = np.random.default_rng(3).random((8, 5))
+    rows = xr.DataArray(values, {"y": np.arange(8.0)}, ("y", "x"), name="depth").to_dataset().chunk(y=2)
+    append, pieces = tk.store.append, []
+
+    def stopped(*given, **more):
+        if len(pieces) == 2:
+            raise _Cut
+        pieces.append(append(*given, **more))
+        return pieces[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tk.store, "append", stopped)
+        with pytest.raises(_Cut):
+            tk.store.fill(path, "result", rows, message="depths", progress=False)
+    assert tk.open(path)["result/depth"].shape == (4, 5)
+    # A second one at once: it has the third piece first, and whoever comes second is told and loses nothing.
+    meanwhile = []
+
+    def overtaken(*given, **more):
+        if not meanwhile:
+            meanwhile.append(append(*given, **more))
+        return append(*given, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tk.store, "append", overtaken)
+        with pytest.raises(tk.TwinError, match=r"values of 'y' that ascend after 5\.0"):
+            tk.store.fill(path, "result", rows, message="depths", progress=False)
+    done = tk.store.fill(path, "result", rows, message="depths", progress=False)
+    assert done.message == "depths (8 of 8 along y)"
+    assert tk.store.fill(path, "result", rows, message="depths", progress=False).head == done.head
+    np.testing.assert_array_equal(tk.open(path)["result/depth"].values, values)
+    assert [c.message for c in tk.history(path)][:-1] == [f"depths ({n} of 8 along y)" for n in (8, 6, 4, 2)]
+    tk.save(tk.extend(tk.open(path), sites=twin_of(99).children["sites"].to_dataset()), path, message="other sites")
+    with pytest.raises(tk.TwinError, match="nodes that have changed since"):
+        tk.store.fill(path, "result", rows, message="depths", progress=False)
+    whole(path)
+
+
+KEEPER = """
+import datetime as dt, sys, twinkit as tk
+from twinkit.store import remote
+remote.SETTLED = dt.timedelta(seconds=3)
+print("ready", flush=True)
+while True:
+    tk.store.compact(sys.argv[1], keep="0 s")
+    print("once", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_when_compaction_at_an_address_is_killed_forty_times(bucket, tmp_path):
+    """An ingester writes all the while; whoever compacts is killed at random moments."""
+    path = f"s3://{bucket}/killed.twin"
+    tk.save(twin_of(), path, message="the beginning")
+    rng = random.Random(5)
+    truth, done, faults = {}, threading.Event(), []
+
+    def ingest():
+        try:
+            with tk.store.journal(path, where=tmp_path / "journal") as journal:
+                number = 0
+                while not done.is_set():
+                    steps = np.arange(number, number + 3)
+                    journal.record(batch(steps, float(number)))
+                    truth.update({int(s): float(number) for s in steps})
+                    number += 1
+                    if number % 2 == 0:
+                        journal.drain(all=True)
+                journal.drain(all=True)
+        except BaseException as fault:  # noqa: BLE001 - a thread's fault must reach the test
+            faults.append(fault)
+
+    writing = threading.Thread(target=ingest)
+    writing.start()
+    kills = rounds = 0
+    try:
+        while kills < 40 and not faults:
+            with subprocess.Popen([sys.executable, "-c", KEEPER, path], stdout=subprocess.PIPE, text=True) as child:
+                assert child.stdout.readline() == "ready\n"
+                time.sleep(rng.uniform(0.2, 4))
+                os.kill(child.pid, signal.SIGKILL)
+                rounds += child.stdout.read().count("once")
+            kills += 1
+    finally:
+        done.set()
+        writing.join()
+    assert not faults, faults
+    assert rounds, "some of them came to their end"
+    found = tk.open(path)["telemetry/load"]
+    have = {int((t - START) / STEP): row for t, row in zip(found.time.values, found.values, strict=True)}
+    assert set(have) == set(truth)
+    assert all((have[step] == value).all() for step, value in truth.items())
+    assert tk.verify(path, thorough=True), tk.verify(path, thorough=True)
+    before = len(tk.history(path))
+    time.sleep(5)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(remote, "SETTLED", dt.timedelta(seconds=2))
+        tk.store.compact(path, keep="0 s")
+    whole(path)
+    assert len(tk.history(path)) < before
+
+
 def test_an_object_store_that_does_not_answer_is_one_error(bucket, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with pytest.raises(tk.TwinError, match="an object store that answers"):
         tk.open(f"s3://{bucket}/a.twin")
+
+
+# ---------------------------------------------------------------- a branch that begins with its first commit

@@ -11,12 +11,16 @@ from twinkit.error import TwinError, escaped
 from twinkit.store import chest, commit, digest, drain, index, lock, record, remote, repository
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterable
 
     from twinkit.store.index import Row
 
-__all__ = ["Verification", "checked", "verify"]
+__all__ = ["Verification", "checked", "far", "verify"]
 
+
+LOOKS = 3
+"""How often `verify` looks at an object store on which somebody writes meanwhile."""
 
 SEALED = ("author", "changed", "content", "parent", "when")
 """What the head of a commit vouches for, beside its message."""
@@ -103,7 +107,7 @@ def verify(path: str | os.PathLike[str], *, head: str | None = None, thorough: b
     root = repository.local(path, anywhere=True)
     if isinstance(root, remote.Remote):
         repository.located(path, anywhere=True)
-        return _remote(root, head=head, thorough=thorough)
+        return far(root, head=head, thorough=thorough)
     if not root.is_dir():
         repository.located(path)
     faults: list[str] = []
@@ -134,27 +138,67 @@ def verify(path: str | os.PathLike[str], *, head: str | None = None, thorough: b
         return checked(root, faults, notes, head=head, thorough=thorough)
 
 
-def _remote(root: remote.Remote, *, head: str | None, thorough: bool) -> Verification:
-    """What `verify` does on an object store, where others may write meanwhile."""
+def far(
+    root: remote.Remote,
+    *,
+    head: str | None = None,
+    thorough: bool = False,
+    values: bool = True,
+    settled: dt.datetime | None = None,
+) -> Verification:
+    """What `verify` does on an object store, where others may write meanwhile.
+
+    Parameters
+    ----------
+    root, head, thorough
+        As `verify`.
+    values : bool
+        Compare those of the newest commits.
+    settled : datetime, optional
+        A record that was written after it, by the object store's clock, may be of a commit that is being made.
+    """
+    for _ in range(LOOKS):
+        before = root.listed()
+        found = _far(root, head=head, thorough=thorough, values=values, settled=settled)
+        if not found.faults or root.listed() == before:
+            break
+        # Somebody wrote while we looked: what is wrong may be half of a change.
+    return found
+
+
+def _far(
+    root: remote.Remote, *, head: str | None, thorough: bool, values: bool, settled: dt.datetime | None
+) -> Verification:
     faults: list[str] = []
     notes: list[str] = []
-    records, there = remote.faults(root, faults, notes)
+    seen = remote.faults(root, faults, notes)
+    records, told = seen.records, seen.told
+    expired = {h for h in told or () if seen.under_way}
     rows: dict[str, Row] = {}
     heads: dict[str, str] = {}
     try:
         repo = repository.reader(root)
         shown = commit.history(repo, root)
         faults += [f"{record.RECORDS}/{c}.json is missing" for c in sorted(set(shown) - set(records))]
-        rows = _chain(shown, records, {}, faults)
+        rows = _chain(shown, records, told, faults)
+        faults += [
+            f"snapshots/{c} was altered" for c in seen.cut if c in shown and shown[c].parent_id != repository.ROOT
+        ]
         references = repository.heads(repo, root)
         heads = {name: rows[at].head for name, at in sorted(references.items()) if at in rows}
         newest = set(references.values()) - {repository.ROOT}
-        for at in sorted(set(rows) if thorough else newest & set(rows)):
+        written = root.listed(f"{record.RECORDS}/") if settled else {}
+        looked = set(rows) if thorough or seen.under_way else newest & set(rows) if values else set()
+        for at in sorted(looked):
             faults += [f"commit {_short(rows[at])}: {f}" for f in commit.content_faults(repo, shown[at])]
         for at in sorted(set(records) - set(shown)):
+            if records[at]["head"] in expired:
+                continue
             # A writer that was stopped before it moved the branch leaves a record too, on a commit that has since
             # been followed by another one; on the newest it cannot be told from a commit that was dropped.
-            if records[at]["parent"] in newest:
+            if records[at]["parent"] in newest and not (
+                settled and written.get(f"{record.RECORDS}/{at}.json", settled) >= settled
+            ):
                 faults.append(f"commit {at} has a record but no branch or tag shows it: newer commits were dropped")
             else:
                 notes.append(f"commit {at} was not finished: another writer was faster")
@@ -162,9 +206,15 @@ def _remote(root: remote.Remote, *, head: str | None, thorough: bool) -> Verific
         faults.append(f"the history cannot be read: {fault.found}")
     except Exception as fault:  # noqa: BLE001 - a damaged store must end in a finding, whatever the engine raises
         faults.append(f"the history cannot be read: {str(fault).strip().partition(chr(10))[0]}")
-    if head is not None and not any(r.head.startswith(str(head).rstrip("….").lower()) for r in rows.values()):
-        faults.append(f"head {head[:12]} is in no branch: newest commits were dropped, or the history was rewritten")
-    return Verification(str(root), list(dict.fromkeys(faults)), notes, len(rows), len(there), heads)
+    wanted = str(head).rstrip("….").lower()
+    if head is not None and not any(r.head.startswith(wanted) for r in rows.values()):
+        if any(h.startswith(wanted) for h in told or ()):
+            notes.append(f"the content of commit {wanted[:12]} has expired; the chain of commits back to it is whole")
+        else:
+            faults.append(
+                f"head {wanted[:12]} is in no branch: newest commits were dropped, or the history was rewritten"
+            )
+    return Verification(str(root), list(dict.fromkeys(faults)), notes, len(rows), len(seen.there), heads)
 
 
 def checked(

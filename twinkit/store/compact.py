@@ -68,7 +68,7 @@ def compact(path: Path, *, keep: Any, message: str = "compacted", author: str | 
     """
     from twinkit.store import write
 
-    root = repository.located(path)
+    root = repository.located(path, anywhere=True)
     span = _period(keep)
     group, _, _ = drain.opened(root)
     plans = {node: _worth(drain.Base(root, node)) for node in drain.marks(group)}
@@ -78,8 +78,8 @@ def compact(path: Path, *, keep: Any, message: str = "compacted", author: str | 
             nodes, values = dict(said["nodes"]), dict(said["values"])
             moved = set()
             for node in drain.marks(group):
-                # Looked at again now that nobody else writes.
-                base = drain.Base(root, node)
+                # Looked at again, as the commit has it on which this one will stand.
+                base = drain.Base(root, node, group.store.session.snapshot_id)
                 found = _worth(base)
                 if len(found):
                     _move(group, base, found, nodes, values)

@@ -88,12 +88,12 @@ def ids_of(group: Any) -> dict[str, list[str]]:
 
 
 class Base:
-    """The readings that a store holds, as its newest commit has them."""
+    """The readings that a store holds, as its newest commit has them, or another one."""
 
-    def __init__(self, root: pathlib.Path, node: str) -> None:
+    def __init__(self, root: pathlib.Path, node: str, snapshot: str = "") -> None:
         self.root, self.node = root, node
         self.repository = repository.reader(root)
-        group, self.snapshot, self.said = opened(root, self.repository)
+        group, self.snapshot, self.said = opened(root, self.repository, snapshot)
         self.time = np.empty(0, "i8")
         self.ids: dict[str, list[str]] = {}
         self.dims: dict[str, str] = {}

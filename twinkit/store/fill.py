@@ -106,7 +106,7 @@ def fill(
 
 def _digest_of(path: store.Path, branch: str, node: str, of: Sequence[str] | None) -> str:
     """One digest of the nodes from which a result is made, as they are stored now."""
-    root = repository.located(path)
+    root = repository.located(path, anywhere=True)
     repo = repository.reader(root)
     with repository.engine(root):
         nodes = repo.lookup_snapshot(repository.snapshot(repo, root, branch=branch)).metadata["nodes"]

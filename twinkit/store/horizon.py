@@ -10,7 +10,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from twinkit.error import TwinError
-from twinkit.store import check, commit, index, lock, record, repository
+from twinkit.store import check, commit, index, lock, record, remote, repository
 
 if TYPE_CHECKING:
     import os
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from twinkit.store.index import Row
 
-__all__ = ["expire", "finish"]
+__all__ = ["expire", "finish", "refuse", "told_of"]
 
 
 def expire(path: str | os.PathLike[str], *, before: Any) -> list[Row]:
@@ -41,17 +41,14 @@ def expire(path: str | os.PathLike[str], *, before: Any) -> list[Row]:
         A store in which something was altered: what is wrong must not be made good by forgetting. Another writer.
     """
     until = repository.moment(before)
-    root = repository.located(path)
+    root = repository.located(path, anywhere=True)
+    if isinstance(root, remote.Remote):
+        from twinkit.store import remote_expiry
+
+        return remote_expiry.expire(root, until)
     with lock.hold(root):
         commit.recover(root)
-        found = check.checked(root, values=False)
-        if found.faults:
-            raise TwinError(
-                "a store in which nothing was altered",
-                found=found.faults[0],
-                hint="tk.verify(path) names all that is wrong; put it right first",
-                where=str(root),
-            )
+        refuse(check.checked(root, values=False))
         repo = repository.reader(root)
         shown = commit.history(repo, root)
         old = {i: r for i, r in ((i, repository.row(x)) for i, x in shown.items()) if r is not None and r.when < until}
@@ -60,21 +57,37 @@ def expire(path: str | os.PathLike[str], *, before: Any) -> list[Row]:
             return []
         lock.begin(root, act="expire", before=until.isoformat(), parent="", reference="")
         told = record.horizon(root)
-        said = {i: shown[i].metadata for i in old}
-        told["commits"] |= {
-            r.head: {
-                "author": r.author,
-                "changed": r.changed,
-                "content": said[i]["content"],
-                "message": r.message,
-                "parent": said[i]["parent"],
-                "when": said[i]["when"],
-            }
-            for i, r in old.items()
-        }
+        told["commits"] |= told_of(old, shown)
         record.write(root / record.HORIZON, told)
         finish(root, until)
         return [r for i, r in old.items() if not record.record_path(root, i).exists()]
+
+
+def refuse(found: check.Verification) -> None:
+    """Raise where something is wrong: it must not be made good by forgetting."""
+    if found.faults:
+        raise TwinError(
+            "a store in which nothing was altered",
+            found=found.faults[0],
+            hint="tk.verify(path) names all that is wrong; put it right first",
+            where=found.path,
+        )
+
+
+def told_of(old: dict[str, Row], shown: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What commits said of themselves, by their heads: enough to follow the chain through them."""
+    said = {i: shown[i].metadata for i in old}
+    return {
+        r.head: {
+            "author": r.author,
+            "changed": r.changed,
+            "content": said[i]["content"],
+            "message": r.message,
+            "parent": said[i]["parent"],
+            "when": said[i]["when"],
+        }
+        for i, r in old.items()
+    }
 
 
 def finish(root: pathlib.Path, until: dt.datetime) -> None:

@@ -4,6 +4,9 @@ The engine's files and the side records are the same as on a disk, each an objec
 commit is made on the head that its writer saw, and the branch moves only if it still stands there. Else everything is
 done again on the new head, with its digest as the parent, so that the chain of heads never forks.
 
+Nothing that is younger than `SETTLED` is ever let go of, by the object store's own clock: what a writer has under way
+is younger, and no expiry needs to know of it. See `remote_expiry`.
+
 Where and as whom stands in the environment, as for every S3 program: ``AWS_ACCESS_KEY_ID``,
 ``AWS_SECRET_ACCESS_KEY``, ``AWS_REGION``, and ``AWS_ENDPOINT_URL`` for a store that is not Amazon's.
 """
@@ -11,6 +14,7 @@ Where and as whom stands in the environment, as for every S3 program: ``AWS_ACCE
 from __future__ import annotations
 
 import datetime as dt
+import email.utils
 import functools
 import hashlib
 import json
@@ -18,6 +22,7 @@ import os
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from twinkit.error import TwinError
@@ -28,10 +33,32 @@ if TYPE_CHECKING:
 
     from twinkit.store.index import Row
 
-__all__ = ["Remote", "address", "committed", "faults", "first"]
+__all__ = [
+    "SETTLED",
+    "Found",
+    "Overtaken",
+    "Remote",
+    "address",
+    "committed",
+    "faults",
+    "first",
+    "intact",
+    "sealed",
+    "unclaimed",
+]
 
 TRIES = 100
 """How often a commit is made anew because another writer was faster."""
+
+SETTLED = dt.timedelta(days=1)
+"""Commits and objects that are younger stay: some writer may be about to stand on them."""
+
+LIMIT = SETTLED / 2
+"""A commit that took longer looks whether an expiry began meanwhile, and is made anew if so."""
+
+
+class Overtaken(Exception):  # noqa: N818 - tells a writer that it lost, never raised at a user
+    """An object is no more what it was when it was read."""
 
 
 class Remote:
@@ -46,6 +73,7 @@ class Remote:
         self.bucket, self.prefix = bucket, prefix
         self.name = prefix.rpartition("/")[2]
         self._records: dict[str, dict[str, Any]] = {}
+        self._date = ""
 
     def __str__(self) -> str:
         return f"s3://{self.bucket}/{self.prefix}"
@@ -89,10 +117,21 @@ class Remote:
         FileNotFoundError
             There is none.
         """
+        return self.tagged(name)[0]
+
+    def tagged(self, name: str) -> tuple[bytes, str]:
+        """One object, and the tag that it has until it is written again.
+
+        Errors
+        ------
+        FileNotFoundError
+            There is none.
+        """
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
-            return bytes(self.client.get_object(Bucket=self.bucket, Key=f"{self.prefix}/{name}")["Body"].read())
+            found = self.client.get_object(Bucket=self.bucket, Key=f"{self.prefix}/{name}")
+            return bytes(found["Body"].read()), str(found["ETag"])
         except ClientError as fault:
             if fault.response["Error"]["Code"] in ("NoSuchKey", "404"):
                 raise FileNotFoundError(name) from None
@@ -100,9 +139,16 @@ class Remote:
         except BotoCoreError as fault:
             raise _unreachable(self, fault) from None
 
-    def put(self, name: str, data: bytes) -> None:
-        """Write one object, whole or not at all."""
-        self._ask("put_object", Key=f"{self.prefix}/{name}", Body=data)
+    def put(self, name: str, data: bytes, *, over: str | None = None) -> str:
+        """Write one object, whole or not at all, and give its tag; `over` is the tag that it must have, "" for none.
+
+        Errors
+        ------
+        Overtaken
+            It has another tag: somebody else wrote it meanwhile.
+        """
+        only = {} if over is None else {"IfMatch": over} if over else {"IfNoneMatch": "*"}
+        return str(self._ask("put_object", Key=f"{self.prefix}/{name}", Body=data, **only)["ETag"])
 
     def remove(self, name: str) -> None:
         """Take one object away."""
@@ -110,14 +156,25 @@ class Remote:
 
     def names(self, folder: str = "") -> set[str]:
         """Every object below a folder, as a path below the root."""
-        found: set[str] = set()
+        return set(self.listed(folder))
+
+    def listed(self, folder: str = "") -> dict[str, dt.datetime]:
+        """Every object below a folder, and when it was written, by the object store's clock."""
+        found: dict[str, dt.datetime] = {}
         token: dict[str, str] = {}
         while True:
             page = self._ask("list_objects_v2", Prefix=f"{self.prefix}/{folder}", **token)
-            found |= {c["Key"][len(self.prefix) + 1 :] for c in page.get("Contents", ())}
+            found |= {c["Key"][len(self.prefix) + 1 :]: c["LastModified"] for c in page.get("Contents", ())}
+            self._date = page["ResponseMetadata"].get("HTTPHeaders", {}).get("date", "")
             if not page.get("IsTruncated"):
                 return found
             token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def now(self) -> dt.datetime:
+        """What the object store's clock showed when it was last asked for a list."""
+        if not self._date:
+            self.listed(record.IDENTITY)
+        return email.utils.parsedate_to_datetime(self._date) if self._date else dt.datetime.now(dt.UTC)
 
     def _ask(self, act: str, **what: Any) -> Any:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -125,6 +182,11 @@ class Remote:
         try:
             return getattr(self.client, act)(Bucket=self.bucket, **what)
         except (BotoCoreError, ClientError) as fault:
+            code = fault.response["Error"]["Code"] if isinstance(fault, ClientError) else ""
+            if {"IfMatch", "IfNoneMatch"} & set(what) and code in (
+                "PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey",
+            ):  # fmt: skip
+                raise Overtaken from None
             raise _unreachable(self, fault) from None
 
     def digests(self, names: Iterable[str]) -> dict[str, str]:
@@ -153,7 +215,10 @@ class Remote:
         for name in sorted(self.names(f"{record.RECORDS}/")):
             commit = name.rpartition("/")[2].removesuffix(".json")
             if anew or commit not in self._records:
-                content = _intact(self.get(name))
+                try:
+                    content = intact(self.get(name))
+                except FileNotFoundError:
+                    continue  # its commit expired a moment ago
                 if content is None:
                     altered.append(name)
                     continue
@@ -161,18 +226,63 @@ class Remote:
             found[commit] = self._records[commit]
         return found, altered
 
-    def keep(self, commit: str, *, head: str, parent: str) -> None:
+    def keep(self, commit: str, *, head: str, parent: str, took: float = 0.0) -> None:
         """Write the side record of a commit: of every file that no record knows yet.
 
-        One that another writer has just put there is vouched for twice, which is harmless: it never changes.
+        One that another writer has just put there is vouched for twice, which is harmless: it never changes. What is
+        old was left behind by a writer that was stopped, and may be taken away any time; `took` is how long this one
+        has been at work [s].
         """
         known = {name for content in self.records()[0].values() for name in content["files"]}
-        new = {n for n in self.names() if n.startswith(tuple(f"{f}/" for f in record.FOLDERS))} - known
+        known |= set(self.told()[0]["files"])
+        listed = self.listed()
+        oldest = self.now() - max(LIMIT, dt.timedelta(seconds=took + 60))
+        folders = tuple(f"{f}/" for f in record.FOLDERS)
+        new = {n for n, at in listed.items() if n.startswith(folders) and at >= oldest} - known
         if parent == "":
-            new |= {"config.yaml"} & self.names("config.yaml")
-        content = {"commit": commit, "files": self.digests(new), "head": head, "parent": parent}
-        self.put(f"{record.RECORDS}/{commit}.json", _sealed(content))
+            new |= {"config.yaml"} & set(listed)
+        files = {name: d for name, d in self.digests(new).items() if d}
+        content = {"commit": commit, "files": files, "head": head, "parent": parent}
+        self.put(f"{record.RECORDS}/{commit}.json", sealed(content))
         self._records[commit] = content
+
+    def horizon(self) -> tuple[dict[str, Any], str]:
+        """What expired, as `record.horizon` has it, and the tag of the object, "" where there is none yet.
+
+        It says when the last expiry began, too. While one is under way, or after one that was stopped, ``under_way``
+        names the commits that go.
+
+        Errors
+        ------
+        Damaged
+            It was altered.
+        """
+        try:
+            data, tag = self.tagged(record.HORIZON)
+        except FileNotFoundError:
+            return {"commits": {}, "files": {}}, ""
+        content = intact(data)
+        if content is None:
+            raise record.Damaged(f"{record.HORIZON} was altered")
+        return content, tag
+
+    def told(self) -> tuple[dict[str, Any], str]:
+        """The same for who changes the store.
+
+        Errors
+        ------
+        TwinError
+            It was altered.
+        """
+        try:
+            return self.horizon()
+        except record.Damaged as fault:
+            raise TwinError(
+                "a store that is as its last change left it",
+                found=str(fault),
+                hint="tk.verify(path) names all that is wrong; restore it from a copy of the store",
+                where=str(self),
+            ) from None
 
 
 def _region() -> str:
@@ -188,12 +298,13 @@ def _unreachable(root: Remote, fault: Exception) -> TwinError:
     )
 
 
-def _sealed(content: dict[str, Any]) -> bytes:
+def sealed(content: dict[str, Any]) -> bytes:
+    """A JSON object with the digest of its own content."""
     return digest.canonical({**content, "sha256": digest.of(content)})
 
 
-def _intact(data: bytes) -> dict[str, Any] | None:
-    """The content of an object that `_sealed` made; None where it is not byte for byte that."""
+def intact(data: bytes) -> dict[str, Any] | None:
+    """The content of an object that `sealed` made; None where it is not byte for byte that."""
     try:
         content: dict[str, Any] = json.loads(data)
         said = content.pop("sha256")
@@ -239,7 +350,7 @@ def first(root: Remote, message: str, author: str, change: Callable[..., Any]) -
         icechunk.Repository.create(root.storage(), config=repository.configuration())
     root.keep(repository.ROOT, head="", parent="")
     made = committed(root, "main", message, author, change)[0]
-    root.put(record.IDENTITY, _sealed({"engine": "icechunk 1", "format": repository.FORMAT}))
+    root.put(record.IDENTITY, sealed({"engine": "icechunk 1", "format": repository.FORMAT}))
     return made
 
 
@@ -257,6 +368,7 @@ def committed(root: Remote, branch: str, message: str, author: str, change: Call
     from twinkit.store.index import Row
 
     for attempt in range(TRIES):
+        begun = time.time()
         repo = repository.reader(root)
         at = repository.snapshot(repo, root, branch=branch)
         with repository.engine(root):
@@ -282,8 +394,8 @@ def committed(root: Remote, branch: str, message: str, author: str, change: Call
             head = digest.head(message=message, **said)
             kept = {**said, "format": repository.FORMAT, "head": head, "nodes": nodes, "values": values}
             new = session.flush(message, kept)
-        root.keep(new, head=head, parent=at)
-        if _moved(repo, root, branch, new, at):
+        root.keep(new, head=head, parent=at, took=time.time() - begun)
+        if not _aged(root, time.time() - begun) and _moved(repo, root, branch, new, at):
             return Row(new, "" if parent is None else at, head, when, message, author, said["changed"]), True
         root.remove(f"{record.RECORDS}/{new}.json")
         root._records.pop(new, None)
@@ -294,6 +406,22 @@ def committed(root: Remote, branch: str, message: str, author: str, change: Call
         hint="try again, or let fewer ingesters write at once",
         where=str(root),
     )
+
+
+def _aged(root: Remote, seconds: float) -> bool:
+    """Whether an expiry may have taken what a commit wrote: it took very long, and one began meanwhile."""
+    took = dt.timedelta(seconds=seconds)
+    if took <= LIMIT:
+        return False
+    told, tag = root.told()
+    root.names(record.IDENTITY)
+    return bool(tag) and dt.datetime.fromisoformat(told["begun"]) > root.now() - took - dt.timedelta(minutes=1)
+
+
+def unclaimed(root: Remote, commit: str) -> bool:
+    """Whether a commit stays: no expiry lets go of it, and none has."""
+    told, _ = root.told()
+    return commit not in told.get("under_way", ()) and bool(root.names(f"{record.RECORDS}/{commit}.json"))
 
 
 def _moved(repo: Any, root: Remote, branch: str, new: str, at: str) -> bool:
@@ -316,28 +444,73 @@ def _moved(repo: Any, root: Remote, branch: str, new: str, at: str) -> bool:
 # ---------------------------------------------------------------- verifying
 
 
-def faults(root: Remote, found: list[str], notes: list[str]) -> tuple[dict[str, dict[str, Any]], set[str]]:
-    """Every object against its record; gives the records and the objects that there are."""
-    there = root.names()
+@dataclass(frozen=True)
+class Found:
+    """What there is at an address, beside what is wrong with it.
+
+    Attributes
+    ----------
+    records : dict
+        Commit to its side record.
+    there : set of str
+        All objects.
+    told : dict or None
+        What expired commits said of themselves; None where that was altered.
+    under_way : bool
+        Whether an expiry has begun and not ended. Then objects may be gone that no commit needs any more, which only
+        the contents of those that stay can tell, and `cut` are snapshots that the engine has written anew.
+    """
+
+    records: dict[str, dict[str, Any]]
+    there: set[str]
+    told: dict[str, Any] | None
+    under_way: bool
+    cut: list[str]
+
+
+def faults(root: Remote, found: list[str], notes: list[str]) -> Found:
+    """Every object against its record."""
+    told: dict[str, Any] | None
+    try:
+        told = root.horizon()[0]
+    except record.Damaged as fault:
+        told = None
+        found.append(str(fault))
+    under_way = bool(told) and "under_way" in (told or {})
     records, altered = root.records(anew=True)
+    there = root.names()
     found += [f"{name} was altered: the files that it lists are not vouched for" for name in altered]
-    expected: dict[str, str] = {}
+    expected: dict[str, str] = dict(told["files"]) if told else {}
     for commit, content in records.items():
         if content["commit"] != commit:
             found.append(f"{record.RECORDS}/{commit}.json is the record of another commit")
         expected |= content["files"]
     digests = root.digests(expected)
+    cut = []
+    gone = 0
     for name in sorted(expected):
-        if name not in there:
-            found.append(f"{name} is missing")
+        if name not in there or not digests[name]:
+            if under_way:
+                gone += 1
+            else:
+                found.append(f"{name} is missing")
         elif digests[name] != expected[name]:
-            found.append(f"{name} was altered")
+            if under_way and name.startswith("snapshots/"):
+                cut.append(name.partition("/")[2])
+            else:
+                found.append(f"{name} was altered")
+    if under_way:
+        notes.append(
+            f"an expiry is under way or was stopped ({gone} files are gone already): the contents of all commits that "
+            "stay were compared; tk.store.expire, called again, ends one that was stopped"
+        )
     try:
-        if _intact(root.get(record.IDENTITY)) is None:
+        if intact(root.get(record.IDENTITY)) is None:
             found.append(f"{record.IDENTITY} was altered")
     except FileNotFoundError:
         found.append(f"{record.IDENTITY} is missing")
-    ours = {record.IDENTITY, *altered, *(f"{record.RECORDS}/{c}.json" for c in records)}
+    ours = {record.IDENTITY, record.HORIZON, *altered, *(f"{record.RECORDS}/{c}.json" for c in records)}
+    lost = bool(altered) or told is None
     folders = tuple(f"{f}/" for f in record.FOLDERS)
     for name in sorted(there - set(expected) - ours):
         if name.startswith("refs/"):
@@ -346,10 +519,12 @@ def faults(root: Remote, found: list[str], notes: list[str]) -> tuple[dict[str, 
                 commit = json.loads(data)["snapshot"]
             except (ValueError, KeyError, TypeError):
                 commit = ""
-            if data != f'{{"snapshot":"{commit}"}}'.encode() or (commit not in records and not altered):
+            if data != f'{{"snapshot":"{commit}"}}'.encode() or (commit not in records and not lost):
                 found.append(f"{name} was altered")
         elif name.startswith(folders):
             notes.append(f"{name} is of a commit that a writer did not finish, or is a stranger")
+        elif under_way and name.startswith(f"{record.RECORDS}/"):
+            continue  # of a commit that has just gone
         else:
             found.append(f"{name} belongs to no commit")
-    return records, there
+    return Found(records, there, None if told is None else told["commits"], under_way, cut)

@@ -361,8 +361,24 @@ def _named_far(root: remote.Remote, name: str, start: str | None, word: str) -> 
         row = repository.row(repo.lookup_snapshot(at))
         if row is None:
             raise TwinError("a commit that twinkit made", found=at, hint="save first", where=str(root))
-        (repo.create_tag if word == "tag" else repo.create_branch)(name, at)
-    return row
+    if remote.unclaimed(root, at):
+        try:
+            with repository.engine(root):
+                (repo.create_tag if word == "tag" else repo.create_branch)(name, at)
+        except TwinError:
+            if remote.unclaimed(root, at):
+                raise
+        else:
+            if remote.unclaimed(root, at):
+                return row
+            # An expiry that began in between may not have seen the name, and lets go of what it names.
+            root.remove(f"refs/{word}.{name}/ref.json")
+    raise TwinError(
+        "a commit that stays",
+        found="one that an expiry lets go of",
+        hint="name a newer one; tk.store.expire, called again, ends one that was stopped",
+        where=str(root),
+    )
 
 
 def _start(repo: Any, root: Any, heads: dict[str, str], start: str | None) -> str:
@@ -421,5 +437,5 @@ def expire(path: Path, *, before: Any = None, keep: Any = None) -> History:
     """
     if (before is None) == (keep is None):
         raise TwinError("either before or keep", found="both" if keep is not None else "neither", hint="keep='30 days'")
-    moment = before if keep is None else kept_from(repository.located(path), keep)
+    moment = before if keep is None else kept_from(repository.located(path, anywhere=True), keep)
     return History(map(public, _horizon.expire(path, before=moment)))
