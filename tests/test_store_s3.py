@@ -652,3 +652,67 @@ def test_an_object_store_that_does_not_answer_is_one_error(bucket, monkeypatch):
 
 
 # ---------------------------------------------------------------- a branch that begins with its first commit
+
+
+@pytest.mark.parametrize("newest", [True, False])
+def test_a_branch_begins_with_its_first_commit_at_an_address(bucket, newest):
+    path = f"s3://{bucket}/begin.twin"
+    first = tk.save(twin_of(), path, message="the beginning")
+    second = tk.save(twin_of(31.0), path, message="higher")
+    start = second if newest else first
+    done = tk.save(twin_of(40.0), path, message="much higher", branch="what-if", start=start.head)
+    assert tk.store.branches(path) == {"main": second.head, "what-if": done.head}
+    assert [c.message for c in tk.history(path, branch="what-if")][1] == start.message
+    assert (tk.open(path, branch="what-if")["sites/height"] == 40).all()
+    same = tk.save(tk.open(path), path, message="as it is", branch="same", start="main")
+    assert "nothing differs" in same.note
+    assert tk.store.branches(path)["same"] == second.head
+    with pytest.raises(tk.TwinError, match="not taken"):
+        tk.save(twin_of(50.0), path, message="again", branch="what-if", start="main")
+    with pytest.raises(tk.TwinError, match="a branch, a tag or a head"):
+        tk.save(twin_of(50.0), path, message="again", branch="other", start="nowhere")
+    with pytest.raises(tk.TwinError, match="a stored twin"):
+        tk.save(twin_of(), f"s3://{bucket}/none.twin", message="why", branch="other", start="main")
+    verified = tk.verify(path, head=done.head, thorough=True)
+    assert verified, verified
+
+
+def test_of_two_that_begin_one_branch_at_an_address_one_is_told(bucket, monkeypatch):
+    path = f"s3://{bucket}/race.twin"
+    tk.save(twin_of(), path, message="the beginning")
+    write, seen = tree.write, []
+
+    def overtaken(group, twin, said, **more):
+        out = write(group, twin, said, **more)
+        seen.append(len(seen))
+        if len(seen) == 1:
+            tk.save(twin_of(50.0), path, message="the faster one", branch="what-if", start="main")
+        return out
+
+    monkeypatch.setattr(tree, "write", overtaken)
+    with pytest.raises(tk.TwinError, match="a branch name that is not taken; found the branch 'what-if'"):
+        tk.save(twin_of(40.0), path, message="the slower one", branch="what-if", start="main")
+    assert [c.message for c in tk.history(path, branch="what-if")] == ["the faster one", "the beginning"]
+    verified = tk.verify(path, thorough=True)
+    assert verified, verified
+
+
+@pytest.mark.parametrize("step", ["the record", "the branch"])
+def test_a_save_that_fails_at_an_address_leaves_no_branch(bucket, monkeypatch, step):
+    path = f"s3://{bucket}/fails.twin"
+    tk.save(twin_of(), path, message="the beginning")
+
+    def fails(*_given, **_more):
+        raise OSError("the line is cut")
+
+    with monkeypatch.context() as patched:
+        owner, name = {"the record": (remote.Remote, "keep"), "the branch": (remote, "named")}[step]
+        patched.setattr(owner, name, fails)
+        with pytest.raises((tk.TwinError, OSError), match="the line is cut"):
+            tk.save(twin_of(40.0), path, message="why", branch="what-if", start="main")
+    assert list(tk.store.branches(path)) == ["main"]
+    verified = tk.verify(path, thorough=True)
+    assert verified, verified
+    tk.save(twin_of(40.0), path, message="again", branch="what-if", start="main")
+    assert [c.message for c in tk.history(path, branch="what-if")] == ["again", "the beginning"]
+    assert tk.verify(path, thorough=True)

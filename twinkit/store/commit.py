@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from twinkit.error import TwinError
 from twinkit.store import array, blocks, digest, index, lock, record, repository, tree
+from twinkit.store import name as _fit
 from twinkit.store.index import Row
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ __all__ = [
     "recover",
     "sealed",
     "settle",
+    "upon",
     "vouched",
 ]
 
@@ -46,22 +48,25 @@ def changing(root: pathlib.Path, **what: str) -> Iterator[Any]:
     ----------
     root : Path
     **what : str
-        For the mark: the act, the reference that moves ("branch.main").
+        For the mark: the act, the reference that moves ("branch.main"), the parent of a commit that begins a branch.
 
     Errors
     ------
     TwinError
-        Another writer; a reference that does not stand where it was sealed, or on a commit that its record does not
-        vouch for: a change would seal anew what `verify` must still find.
+        Another writer; a branch to begin that there is already; a reference that does not stand where it was sealed, or
+        on a commit that its record does not vouch for: a change would seal anew what `verify` must still find.
     """
     with lock.hold(root):
         recover(root)
         sealed(root, what["reference"])
         repo = repository.reader(root)
-        at = _reference(root, what["reference"])
+        if "parent" in what:
+            word, _, begun = what["reference"].partition(".")
+            _fit.free(begun, word, record.references(root), where=str(root))
+        at = what.get("parent") or _reference(root, what["reference"])
         if at:
             vouched(root, repo, at)
-        lock.begin(root, parent=_reference(root, what["reference"]), **what)
+        lock.begin(root, **{"parent": at, **what})
         try:
             with repository.engine(root):
                 yield repo
@@ -149,8 +154,9 @@ def commit(
     nodes: dict[str, str],
     values: dict[str, list[str]],
     before: set[str],
+    begins: bool = False,
 ) -> Row:
-    """Make what a session wrote a commit: record first, then the branch."""
+    """Make what a session wrote a commit: record first, then the branch, which may begin with it."""
     parent_id = session.snapshot_id
     parent = repository.row(repo.lookup_snapshot(parent_id)) if parent_id != repository.ROOT else None
     when = dt.datetime.now(dt.UTC)
@@ -174,7 +180,10 @@ def commit(
     keep(root, new, head=head, parent=parent_id, files=blocks | rest, early=early)
     for settled in settling:
         settled.result()
-    repo.reset_branch(branch, new, from_snapshot_id=parent_id)
+    if begins:
+        repo.create_branch(branch, new)
+    else:
+        repo.reset_branch(branch, new, from_snapshot_id=parent_id)
     settle(root, [f"refs/branch.{branch}/ref.json"])
     row = Row(new, "" if parent is None else parent_id, head, when, message, author, said["changed"])
     if index.sealed(root):
@@ -183,6 +192,25 @@ def commit(
         # Nothing is built on an index that is missing or was altered.
         index.rebuild(root, [r for r in map(repository.row, history(repo, root).values()) if r is not None])
     return row
+
+
+def upon(repo: Any, heads: Mapping[str, str], at: str, begun: str) -> Any:
+    """A session that writes upon a commit, for a branch that begins with what it writes.
+
+    The engine opens one on a branch alone. Where none stands at the commit, the new one does for that moment, and is
+    gone before anything is written.
+    """
+    for reference, stands in heads.items():
+        word, _, holder = reference.partition(".")
+        if word == "branch" and stands == at:
+            session = repo.writable_session(holder)
+            if session.snapshot_id == at:
+                return session
+    repo.create_branch(begun, at)
+    try:
+        return repo.writable_session(begun)
+    finally:
+        repo.delete_branch(begun)
 
 
 def keep(
@@ -249,6 +277,8 @@ def recover(root: pathlib.Path) -> bool:
     repo = repository.reader(root)
     shown = history(repo, root)
     moved = [str(mark.get("reference", ""))] if mark.get("act") != "lost" else _one_ahead(root)
+    if mark.get("act") == "begin" and _reference(root, moved[0]) == mark["parent"]:
+        repo.delete_branch(moved[0].partition(".")[2])  # of `upon`: nothing was committed to it
     for at in {_reference(root, name) for name in moved} & set(shown):
         if not record.record_path(root, at).exists():
             _complete(root, repo, at)

@@ -43,6 +43,7 @@ __all__ = [
     "faults",
     "first",
     "intact",
+    "named",
     "sealed",
     "unclaimed",
 ]
@@ -354,8 +355,12 @@ def first(root: Remote, message: str, author: str, change: Callable[..., Any]) -
     return made
 
 
-def committed(root: Remote, branch: str, message: str, author: str, change: Callable[..., Any]) -> tuple[Row, bool]:
+def committed(
+    root: Remote, branch: str, message: str, author: str, change: Callable[..., Any], *, begins: str = ""
+) -> tuple[Row, bool]:
     """Commit what `change` does to the stored tree; done again from the new head where another writer was faster.
+
+    Where a new branch `begins` upon a commit, it is there when its first commit is, and goes to one of those who race.
 
     Returns
     -------
@@ -364,22 +369,27 @@ def committed(root: Remote, branch: str, message: str, author: str, change: Call
     """
     import zarr
 
-    from twinkit.store import repository
+    from twinkit.store import commit, repository
     from twinkit.store.index import Row
 
     for attempt in range(TRIES):
         begun = time.time()
         repo = repository.reader(root)
-        at = repository.snapshot(repo, root, branch=branch)
+        at = begins or repository.snapshot(repo, root, branch=branch)
         with repository.engine(root):
             info = repo.lookup_snapshot(at)
-            session = repo.writable_session(branch)
+            if begins:
+                session = commit.upon(repo, repository.heads(repo, root), at, branch)
+            else:
+                session = repo.writable_session(branch)
             if session.snapshot_id != at:
                 continue
             group = zarr.open_group(session.store, mode="a", zarr_format=3)
             changed, nodes, values = change(group, info.metadata)
             parent = repository.row(info) if at != repository.ROOT else None
             if parent is not None and not changed:
+                if begins:
+                    named(repo, root, "branch", branch, at, upon=at)
                 return parent, False
             when = dt.datetime.now(dt.UTC)
             if parent is not None and when <= parent.when:
@@ -395,10 +405,18 @@ def committed(root: Remote, branch: str, message: str, author: str, change: Call
             kept = {**said, "format": repository.FORMAT, "head": head, "nodes": nodes, "values": values}
             new = session.flush(message, kept)
         root.keep(new, head=head, parent=at, took=time.time() - begun)
-        if not _aged(root, time.time() - begun) and _moved(repo, root, branch, new, at):
+        done = False
+        try:
+            if not _aged(root, time.time() - begun):
+                if begins:
+                    named(repo, root, "branch", branch, new, upon=at)
+                done = bool(begins) or _moved(repo, root, branch, new, at)
+        finally:
+            if not done:
+                root.remove(f"{record.RECORDS}/{new}.json")
+                root._records.pop(new, None)
+        if done:
             return Row(new, "" if parent is None else at, head, when, message, author, said["changed"]), True
-        root.remove(f"{record.RECORDS}/{new}.json")
-        root._records.pop(new, None)
         time.sleep(random.uniform(0, 0.02 * min(attempt + 1, 10)))  # noqa: S311 - so that two do not meet again
     raise TwinError(
         "a branch that stands still for a moment",
@@ -422,6 +440,38 @@ def unclaimed(root: Remote, commit: str) -> bool:
     """Whether a commit stays: no expiry lets go of it, and none has."""
     told, _ = root.told()
     return commit not in told.get("under_way", ()) and bool(root.names(f"{record.RECORDS}/{commit}.json"))
+
+
+def named(repo: Any, root: Remote, word: str, name: str, commit: str, *, upon: str) -> None:
+    """Give a commit the name of a new branch or tag (`word`), while the one that it stands `upon` stays.
+
+    Errors
+    ------
+    TwinError
+        The name is taken: of two that race for it the object store itself refuses one. An expiry lets go of the commit.
+    """
+    from twinkit.store import name as fit
+    from twinkit.store import repository
+
+    if unclaimed(root, upon):
+        try:
+            with repository.engine(root):
+                (repo.create_tag if word == "tag" else repo.create_branch)(name, commit)
+        except TwinError:
+            fit.free(name, word, repository.heads(repo, root), where=str(root))
+            if unclaimed(root, upon):
+                raise
+        else:
+            if unclaimed(root, upon):
+                return
+            # An expiry that began in between may not have seen the name, and lets go of what it names.
+            root.remove(f"refs/{word}.{name}/ref.json")
+    raise TwinError(
+        "a commit that stays",
+        found="one that an expiry lets go of",
+        hint="name a newer one; tk.store.expire, called again, ends one that was stopped",
+        where=str(root),
+    )
 
 
 def _moved(repo: Any, root: Remote, branch: str, new: str, at: str) -> bool:

@@ -41,7 +41,15 @@ def author_of(author: str | None) -> str:
         return "unknown"
 
 
-def save(twin: xr.DataTree, path: Path, *, message: str, branch: str = "main", author: str | None = None) -> Commit:
+def save(
+    twin: xr.DataTree,
+    path: Path,
+    *,
+    message: str,
+    branch: str = "main",
+    author: str | None = None,
+    start: str | None = None,
+) -> Commit:
     """Commit a twin: it becomes the newest state of a branch, and the states before it stay.
 
     Only arrays that differ from the stored ones are written; lazy ones are computed block by block, those that were
@@ -55,9 +63,12 @@ def save(twin: xr.DataTree, path: Path, *, message: str, branch: str = "main", a
     message : str
         Why. It is read long after.
     branch : str
-        An existing branch; see `branch`.
+        An existing branch; see `branch`. With `start` a new one, which begins with this commit: where the save fails,
+        there is no branch.
     author : str, optional
         Who; left out, ``TWINKIT_AUTHOR`` or the name of the user.
+    start : str, optional
+        Branch, tag or head upon which the first commit of a new branch is made.
 
     Returns
     -------
@@ -69,7 +80,7 @@ def save(twin: xr.DataTree, path: Path, *, message: str, branch: str = "main", a
     ------
     TwinError
         No twin, a value or attribute that cannot be stored, another writer at work, a full disk, a branch or a newest
-        commit that does not match its seal and its record. The store is then as it was.
+        commit that does not match its seal and its record; with `start`, as `branch`. The store is then as it was.
 
     Examples
     --------
@@ -84,7 +95,7 @@ def save(twin: xr.DataTree, path: Path, *, message: str, branch: str = "main", a
     validate(twin)
     _commit.check_text(message, "message")
     author = author_of(author)
-    root = repository.local(path, anywhere=True)
+    root = (repository.local if start is None else repository.located)(path, anywhere=True)
 
     def change(group: Any, said: dict[str, Any]) -> Any:
         return tree.write(group, twin, said, kept=seen.kept(group, root, twin))
@@ -92,12 +103,12 @@ def save(twin: xr.DataTree, path: Path, *, message: str, branch: str = "main", a
     with blocks.given_back():
         if isinstance(root, remote.Remote):
             if root.is_store():
-                return committed(root, branch, message, author, change, act="save")
+                return committed(root, branch, message, author, change, act="save", start=start)
             return public(remote.first(root, message, author, change))
         if not repository.is_store(root):
             return _first(root, branch, message, author, change)
         repository.located(root)
-        return committed(root, branch, message, author, change, act="save")
+        return committed(root, branch, message, author, change, act="save", start=start)
 
 
 def append(
@@ -173,22 +184,32 @@ def append(
         return committed(root, branch, message, author, change, act="append")
 
 
-def committed(root: Any, branch: str, message: str, author: str, change: Any, *, act: str) -> Commit:
+def committed(
+    root: Any, branch: str, message: str, author: str, change: Any, *, act: str, start: str | None = None
+) -> Commit:
     """Commit what `change` does to the stored tree of a branch; it gives what changed and digests."""
     import zarr
 
+    begins = "" if start is None else _begin(root, branch, start)
     if isinstance(root, remote.Remote):
-        made, new = remote.committed(root, branch, message, author, change)
+        made, new = remote.committed(root, branch, message, author, change, begins=begins)
         return public(made) if new else _unchanged(made, message)
-    with _commit.changing(root, act=act, reference=f"branch.{branch}") as repo:
-        at = repository.snapshot(repo, root, branch=branch)
+    mark = {"act": "begin", "parent": begins} if begins else {"act": act}
+    with _commit.changing(root, reference=f"branch.{branch}", **mark) as repo:
+        at = begins or repository.snapshot(repo, root, branch=branch)
         info = repo.lookup_snapshot(at)
         before = record.engine_files(root)
-        session = repo.writable_session(branch)
+        if begins:
+            session = _commit.upon(repo, repository.heads(repo, root), at, branch)
+        else:
+            session = repo.writable_session(branch)
         group = zarr.open_group(session.store, mode="a", zarr_format=3)
         changed, nodes, values = change(group, info.metadata)
         row = repository.row(info)
         if row is not None and not changed:
+            if begins:
+                repo.create_branch(branch, at)
+                _commit.settle(root, [f"refs/branch.{branch}/ref.json"])
             return _unchanged(row, message)
         row = _commit.commit(
             root,
@@ -201,8 +222,18 @@ def committed(root: Any, branch: str, message: str, author: str, change: Any, *,
             nodes=nodes,
             values=values,
             before=before,
+            begins=bool(begins),
         )
     return public(row)
+
+
+def _begin(root: Any, branch: str, start: str) -> str:
+    """The engine's id of the commit upon which a new branch is to begin."""
+    _fit.fit(branch, "branch")
+    repo = repository.reader(root)
+    heads = repository.heads(repo, root)
+    _fit.free(branch, "branch", heads, where=str(root))
+    return _start(repo, root, heads, start)
 
 
 def _unchanged(row: Row, message: str) -> Commit:
@@ -361,24 +392,8 @@ def _named_far(root: remote.Remote, name: str, start: str | None, word: str) -> 
         row = repository.row(repo.lookup_snapshot(at))
         if row is None:
             raise TwinError("a commit that twinkit made", found=at, hint="save first", where=str(root))
-    if remote.unclaimed(root, at):
-        try:
-            with repository.engine(root):
-                (repo.create_tag if word == "tag" else repo.create_branch)(name, at)
-        except TwinError:
-            if remote.unclaimed(root, at):
-                raise
-        else:
-            if remote.unclaimed(root, at):
-                return row
-            # An expiry that began in between may not have seen the name, and lets go of what it names.
-            root.remove(f"refs/{word}.{name}/ref.json")
-    raise TwinError(
-        "a commit that stays",
-        found="one that an expiry lets go of",
-        hint="name a newer one; tk.store.expire, called again, ends one that was stopped",
-        where=str(root),
-    )
+    remote.named(repo, root, word, name, at, upon=at)
+    return row
 
 
 def _start(repo: Any, root: Any, heads: dict[str, str], start: str | None) -> str:
