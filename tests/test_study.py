@@ -441,14 +441,17 @@ def test_an_interrupted_sweep_keeps_what_is_done_and_leaves_no_kernel(tmp_path):
         "import os, time\nfrom twinkit import study\nopen(f'{seed}.pid', 'w').write(str(os.getpid()))",
         "time.sleep(0 if seed == 1 else 300)\nstudy.record(seed=seed)",
     )
-    code = f"from twinkit import study; study.sweep({str(path)!r}, seed=[1, 2, 3], workers=1, out='out')"
+    # a background process of a shell ignores Ctrl-C, and its children do
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from twinkit import study; "
+    code += f"study.sweep({str(path)!r}, seed=[1, 2, 3], workers=1, out='out')"
     child = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, stderr=subprocess.DEVNULL)
     try:
         until(lambda: (tmp_path / "2.pid").exists() and (tmp_path / "2.pid").read_text())
+        until(lambda: list((tmp_path / "out").glob("*.ipynb")))
         import signal
 
         child.send_signal(signal.SIGINT)
-        child.wait(timeout=30)
+        child.wait(timeout=120)
     finally:
         child.kill()
         child.wait()

@@ -26,7 +26,7 @@ from twinkit.study._results import found_in
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["Outcome", "Template", "execute", "modules_of", "peak_memory", "versions"]
+__all__ = ["Kernels", "Outcome", "Template", "execute", "modules_of", "peak_memory", "versions"]
 
 VERSIONED = (
     "twinkit",
@@ -64,7 +64,7 @@ def execute(
     folder: str,
     progress: bool | Mapping[str, Any] = False,
     template: Template | None = None,
-    kernels: set[Any] | None = None,
+    kernels: Kernels | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Run a notebook from its JSON text; a failing cell ends it and is told in `Outcome`.
@@ -85,7 +85,7 @@ def execute(
         A bar, or tqdm's options for it.
     template : Template, optional
         Fork the kernel from there instead of starting an interpreter.
-    kernels : set, optional
+    kernels : Kernels, optional
         The kernel manager is kept in it while it lives, so that another thread can end it.
     environment : dict, optional
         Variables for the kernel beside this process's own.
@@ -230,11 +230,15 @@ def _provisioner() -> Any:
                 raise RuntimeError("stopped before the kernel began")
             env = {**kwargs.pop("env", os.environ), **self.environment}
             if self.template is None:
-                return await super().launch_kernel(cmd, env=env, **kwargs)
-            pid = self.template.fork(cmd[3:], env=env, cwd=kwargs.get("cwd") or str(Path.cwd()))
-            self.process = _Forked(pid, self.template)  # type: ignore[assignment]
-            self.pid = self.pgid = pid
-            return self.connection_info
+                info = await super().launch_kernel(cmd, env=env, **kwargs)
+            else:
+                pid = self.template.fork(cmd[3:], env=env, cwd=kwargs.get("cwd") or str(Path.cwd()))
+                self.process = _Forked(pid, self.template)  # type: ignore[assignment]
+                self.pid = self.pgid = pid
+                info = self.connection_info
+            if self.stopped:  # while it began
+                self.stop()
+            return info
 
         def stop(self) -> None:
             """Kill the kernel and what it started, from any thread; one that has not begun will not."""
@@ -246,6 +250,32 @@ def _provisioner() -> Any:
                 self.process.kill()
 
     return Provisioner
+
+
+class Kernels:
+    """The kernels that run now: another thread can end them all, and then none begins."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._managers: set[Any] = set()
+        self._ended = False
+
+    def add(self, manager: Any) -> None:
+        with self._lock:
+            self._managers.add(manager)
+            if self._ended:
+                manager.provisioner.stop()
+
+    def discard(self, manager: Any) -> None:
+        with self._lock:
+            self._managers.discard(manager)
+
+    def end(self) -> None:
+        with self._lock:
+            self._ended = True
+            for manager in self._managers:
+                if manager.provisioner is not None:  # else it has just ended by itself
+                    manager.provisioner.stop()
 
 
 class _Forked:

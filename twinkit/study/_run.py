@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twinkit.error import TwinError
-from twinkit.study._kernel import Outcome, execute
+from twinkit.study._kernel import Kernels, Outcome, execute
 from twinkit.study._notebook import Source, admitted, read
 from twinkit.study._results import decoded
 
@@ -127,7 +127,7 @@ def run(
         "bar_format": "{desc}: notebook cell {n_fmt} of {total_fmt} |{bar}| {elapsed}",
         "disable": None if progress is None else not progress,
     }
-    kernels: set[Any] = set()
+    kernels = Kernels()
     with ThreadPoolExecutor(max_workers=1) as pool:  # a thread without an event loop, also inside a notebook
         job = pool.submit(
             execute,
@@ -141,8 +141,7 @@ def run(
         try:
             outcome = job.result()
         except BaseException:
-            for manager in list(kernels):
-                manager.provisioner.stop()
+            kernels.end()
             raise
     if outcome.error:
         raise TwinError(

@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 from twinkit.error import TwinError
-from twinkit.study._kernel import Outcome, Template, execute, modules_of
+from twinkit.study._kernel import Kernels, Outcome, Template, execute, modules_of
 from twinkit.study._notebook import Source, admitted, read
 from twinkit.study._results import decoded
 from twinkit.study._run import commits_of, kept, written
@@ -204,7 +204,7 @@ def _outcomes(
     if not rest:
         return
     environment = {name: os.environ.get(name, value) for name, value in ALONE.items()}
-    kernels: set[Any] = set()
+    kernels = Kernels()
     with ExitStack() as stack:
         template = None
         if Template.possible() and len(rest) > 1:
@@ -232,8 +232,7 @@ def _outcomes(
             # on Ctrl-C the runs that wait are dropped and the kernels that run are ended; what is done is kept
             for job in waiting:
                 job.cancel()
-            for manager in list(kernels):
-                manager.provisioner.stop()
+            kernels.end()
             pool.shutdown(wait=True)
 
 
