@@ -143,6 +143,24 @@ def small_twin():
     return made
 
 
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Saves that find the disk full when their values are written: `with full_disk():`."""
+
+    def fails(*_given, **_more):
+        raise OSError(28, "No space left on device")
+
+    @contextlib.contextmanager
+    def full():
+        from twinkit.store import tree
+
+        with monkeypatch.context() as patched:
+            patched.setattr(tree, "write", fails)
+            yield
+
+    return full
+
+
 @pytest.fixture(scope="session")
 def workers():
     """A dask.distributed client with two worker processes: `result.compute(scheduler=workers)`.

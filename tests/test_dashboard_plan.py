@@ -325,7 +325,7 @@ def stored(town, tmp_path):
     return path
 
 
-def test_a_plan_is_kept_as_a_branch_with_its_coverage(stored):
+def test_a_plan_is_kept_as_a_branch_with_its_coverage(stored, full_disk):
     plan = Plan(tk.open(stored), path_loss=tk.radio.uma, threshold=THRESHOLD)
     kept = Kept(stored)
     with pytest.raises(TwinError, match="a plan with a change"):
@@ -333,6 +333,9 @@ def test_a_plan_is_kept_as_a_branch_with_its_coverage(stored):
     plan.do(Edit("tune", plan.sites()[0], {"height": 44.0}))
     with pytest.raises(TwinError, match="a message"):
         kept.save(plan, "taller", "  ", author="asha")
+    with full_disk(), pytest.raises(TwinError, match="room on the disk"):
+        kept.save(plan, "taller", "a taller mast at the school", author="asha")
+    assert set(tk.store.branches(stored)) == {"main"}
     done = kept.save(plan, "taller", "a taller mast at the school", author="asha")
     history = tk.history(stored, branch="taller")
     assert [(c.author, c.message) for c in history] == [

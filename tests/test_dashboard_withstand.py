@@ -466,12 +466,15 @@ def test_two_hazards_strike_more_than_one(town, lit):
     assert (together.members, here.scene(both, plans.plan({})).members) == (20, 20)
 
 
-def test_a_plan_becomes_a_branch_and_its_crews_come_back(town_store):
+def test_a_plan_becomes_a_branch_and_its_crews_come_back(town_store, full_disk):
     here = state.Withstand(town_store, memory=state.Memory())
     plan = plans.plan({"at": here.begin()[:3], "battery": 12.0, "crews": 9, "begins": 6.0, "rule": "quickest first"})
     with pytest.raises(TwinError, match="message"):
         here.save(plan, "more", message="  ")
     assert sorted(here.branches()) == ["main"]
+    with full_disk(), pytest.raises(TwinError, match="room on the disk"):
+        here.save(plan, "more", message="three days more", author="Asha")
+    assert set(tk.store.branches(town_store)) == {"main"}
     done = here.save(plan, "more", message="three days more", author="Asha")
     assert (done.author, done.message) == ("Asha", "three days more")
     saved = here.twin("more")

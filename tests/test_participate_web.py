@@ -428,7 +428,7 @@ def test_deletion_on_request_takes_the_words_out_of_the_file(client, pins, tmp_p
     assert b"Zanzibar" not in b"".join(p.read_bytes() for p in tmp_path.glob("pins.db*"))
 
 
-def test_a_store_that_vanishes_or_changes_under_the_desk_is_said(twin, pins, tmp_path):
+def test_a_store_that_vanishes_or_changes_under_the_desk_is_said(twin, pins, tmp_path, full_disk):
     import shutil
 
     folder = tmp_path / "v.twin"
@@ -441,6 +441,11 @@ def test_a_store_that_vanishes_or_changes_under_the_desk_is_said(twin, pins, tmp
         # somebody saves another state while the page is open: the study takes the newest
         more = store.open(folder)
         store.save(more, folder, message="looked at again")
+        with full_disk():
+            told = client.post(f"/desk/{number}", data=deed)
+        assert told.status_code == 422
+        assert "room on the disk" in told.text
+        assert set(store.branches(folder)) == {"main"}
         assert client.post(f"/desk/{number}", data=deed).status_code == 200
         words = [c.message for b in store.branches(folder) for c in store.history(folder, branch=b)]
         assert any(f"proposal {number}" in w for w in words)

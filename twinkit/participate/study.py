@@ -79,7 +79,7 @@ def study(
     gained = plan.gain(twin, spot, path_loss=path_loss, threshold=threshold)
     reached = coverage(twin, path_loss=path_loss).rsrp > threshold
     figures = _figures(twin, gained, reached, (x, y), register.choices["square"])
-    _saved(store, name, plan.built(twin, spot), by, f"a site where proposal {number} asks for one")
+    _saved(store, name, twin, plan.built(twin, spot), by, f"a site where proposal {number} asks for one")
     model = getattr(path_loss, "__name__", "a model")
     reason = f"branch {name}; model {model}; reached from {threshold:g} dBm on"
     return register.advance(number, "studied", by=by, reason=reason, figures=figures)
@@ -141,7 +141,7 @@ def weigh(register: Register, store: str | os.PathLike[str], *, by: str) -> xr.D
     surface = twin.children["surface"].to_dataset(inherit=False)
     layer = wished(counts["pins"], surface["people"], square=register.choices["square"]).compute()
     with_wishes = extend(twin, surface=surface.assign(pins=layer))
-    _saved(store, BRANCH, with_wishes, by, f"{int(counts.pins.sum())} pins of citizens as a layer")
+    _saved(store, BRANCH, twin, with_wishes, by, f"{int(counts.pins.sum())} pins of citizens as a layer")
     return layer
 
 
@@ -159,10 +159,14 @@ def _of_the_region(register: Register, store: str | os.PathLike[str]) -> xr.Data
     return twin
 
 
-def _saved(store: str | os.PathLike[str], branch: str, twin: xr.DataTree, by: str, message: str) -> None:
-    """Save on a branch. The message never repeats a citizen's words: history does not forget, and citizens may ask."""
+def _saved(
+    store: str | os.PathLike[str], branch: str, opened: xr.DataTree, made: xr.DataTree, by: str, message: str
+) -> None:
+    """Save on a branch, which begins where `made` was opened. The message never repeats a citizen's words.
+
+    History does not forget, and citizens may ask to be forgotten.
+    """
     from twinkit import store as stores
 
-    if branch not in stores.branches(store):
-        stores.branch(store, branch)
-    stores.save(twin, store, branch=branch, author=by, message=message)
+    start = None if branch in stores.branches(store) else opened.encoding["head"]
+    stores.save(made, store, branch=branch, author=by, message=message, start=start)

@@ -46,7 +46,7 @@ class Kept:
         Errors
         ------
         TwinError
-            Nothing planned; a branch that somebody else made or went on with; as `twinkit.store.branch` and `save`.
+            Nothing planned; a branch that somebody else made or went on with; as `twinkit.store.save`.
         """
         from twinkit import store as stores
         from twinkit.twin import extend
@@ -59,18 +59,15 @@ class Kept:
         # a map of the network as it was would be a wrong one on this branch
         kept = extend(twin.drop_nodes("coverage", errors="ignore"), coverage=plan.coverage())
         there = stores.branches(self.store)
-        if name in there:
-            if there[name] != self.heads.get(name):
-                raise TwinError(
-                    "a branch that this plan began and nobody went on with",
-                    found=f"'{name}', whose newest commit is {there[name][:12]}",
-                    hint=f"save under another name, e.g. '{_free(name, there)}'",
-                    where="branch",
-                )
-        else:
-            made = stores.branch(self.store, name, start=plan.base.encoding.get("head") or None)
-            self.heads[name] = made.head
-        done = stores.save(kept, self.store, branch=name, message=message, author=author)
+        if name in there and there[name] != self.heads.get(name):
+            raise TwinError(
+                "a branch that this plan began and nobody went on with",
+                found=f"'{name}', whose newest commit is {there[name][:12]}",
+                hint=f"save under another name, e.g. '{_free(name, there)}'",
+                where="branch",
+            )
+        start = None if name in there else plan.base.encoding.get("head") or "main"
+        done = stores.save(kept, self.store, branch=name, message=message, author=author, start=start)
         self.heads[name] = done.head
         return done
 

@@ -243,8 +243,7 @@ class Withstand:
             raise TwinError("a message that says why", found="none", hint="a line will do", where="message")
         # the commit on which the branch begins, even where the plan's own branch has moved on by now
         made = kept(plan, store.open(self.store, commit=head))
-        store.branch(self.store, name, start=head)
-        return store.save(made, self.store, message=message, branch=name, author=author)
+        return store.save(made, self.store, message=message, branch=name, author=author, start=head)
 
     def _key(self, *parts: Any) -> tuple[Any, ...]:
         return (self._own if self.store is None else str(self.store), *parts)
