@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from twinkit.store import chest, commit, digest, drain, index, lock, record, rem
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from twinkit.store.index import Row
 
@@ -159,53 +160,72 @@ def far(
     """
     for _ in range(LOOKS):
         before = root.listed()
-        found = _far(root, head=head, thorough=thorough, values=values, settled=settled)
+        found = _far(root, before, head=head, thorough=thorough, values=values, settled=settled)
         if not found.faults or root.listed() == before:
             break
         # Somebody wrote while we looked: what is wrong may be half of a change.
     return found
 
 
-def _far(
-    root: remote.Remote, *, head: str | None, thorough: bool, values: bool, settled: dt.datetime | None
-) -> Verification:
-    faults: list[str] = []
-    notes: list[str] = []
-    seen = remote.faults(root, faults, notes)
-    records, told = seen.records, seen.told
-    expired = {h for h in told or () if seen.under_way}
-    rows: dict[str, Row] = {}
-    heads: dict[str, str] = {}
+@contextlib.contextmanager
+def _readable(faults: list[str]) -> Iterator[None]:
     try:
-        repo = repository.reader(root)
-        shown = commit.history(repo, root)
-        faults += [f"{record.RECORDS}/{c}.json is missing" for c in sorted(set(shown) - set(records))]
-        rows = _chain(shown, records, told, faults)
-        faults += [
-            f"snapshots/{c} was altered" for c in seen.cut if c in shown and shown[c].parent_id != repository.ROOT
-        ]
-        references = repository.heads(repo, root)
-        heads = {name: rows[at].head for name, at in sorted(references.items()) if at in rows}
-        newest = set(references.values()) - {repository.ROOT}
-        written = root.listed(f"{record.RECORDS}/") if settled else {}
-        looked = set(rows) if thorough or seen.under_way else newest & set(rows) if values else set()
-        for at in sorted(looked):
-            faults += [f"commit {_short(rows[at])}: {f}" for f in commit.content_faults(repo, shown[at])]
-        for at in sorted(set(records) - set(shown)):
-            if records[at]["head"] in expired:
-                continue
-            # A writer that was stopped before it moved the branch leaves a record too, on a commit that has since
-            # been followed by another one; on the newest it cannot be told from a commit that was dropped.
-            if records[at]["parent"] in newest and not (
-                settled and written.get(f"{record.RECORDS}/{at}.json", settled) >= settled
-            ):
-                faults.append(f"commit {at} has a record but no branch or tag shows it: newer commits were dropped")
-            else:
-                notes.append(f"commit {at} was not finished: another writer was faster")
+        yield
     except TwinError as fault:
         faults.append(f"the history cannot be read: {fault.found}")
     except Exception as fault:  # noqa: BLE001 - a damaged store must end in a finding, whatever the engine raises
         faults.append(f"the history cannot be read: {str(fault).strip().partition(chr(10))[0]}")
+
+
+def _far(
+    root: remote.Remote,
+    before: dict[str, dt.datetime],
+    *,
+    head: str | None,
+    thorough: bool,
+    values: bool,
+    settled: dt.datetime | None,
+) -> Verification:
+    """One look, at what there was `before`: who commits writes the record, then the branch; we read the other way."""
+    faults: list[str] = []
+    notes: list[str] = []
+    unread: list[str] = []
+    shown: dict[str, Any] = {}
+    with _readable(unread):
+        repo = repository.reader(root)
+        references = repository.heads(repo, root)
+        shown = commit.history(repo, root)
+    seen = remote.faults(root, set(before), faults, notes)
+    faults += unread
+    records, told = seen.records, seen.told
+    expired = {h for h in told or () if seen.under_way}
+    rows: dict[str, Row] = {}
+    heads: dict[str, str] = {}
+    if not unread:
+        with _readable(faults):
+            faults += [f"{record.RECORDS}/{c}.json is missing" for c in sorted(set(shown) - set(records))]
+            rows = _chain(shown, records, told, faults)
+            faults += [
+                f"snapshots/{c} was altered" for c in seen.cut if c in shown and shown[c].parent_id != repository.ROOT
+            ]
+            heads = {name: rows[at].head for name, at in sorted(references.items()) if at in rows}
+            newest = set(references.values()) - {repository.ROOT}
+            looked = set(rows) if thorough or seen.under_way else newest & set(rows) if values else set()
+            for at in sorted(looked):
+                faults += [f"commit {_short(rows[at])}: {f}" for f in commit.content_faults(repo, shown[at])]
+            written = {at: before.get(f"{record.RECORDS}/{at}.json") for at in set(records) - set(shown)}
+            dropped = {at for at in written if records[at]["parent"] in newest}
+            # Some may have been on their way when we looked first.
+            later = set(commit.history(repository.reader(root), root)) if dropped else set()
+            for at, when in sorted(written.items()):
+                if records[at]["head"] in expired or when is None or at in later:
+                    continue
+                # A writer that was stopped before it moved the branch leaves a record too, on a commit that has since
+                # been followed by another one; on the newest it cannot be told from a commit that was dropped.
+                if at in dropped and not (settled and when >= settled):
+                    faults.append(f"commit {at} has a record but no branch or tag shows it: newer commits were dropped")
+                else:
+                    notes.append(f"commit {at} was not finished: another writer was faster")
     wanted = str(head).rstrip("….").lower()
     if head is not None and not any(r.head.startswith(wanted) for r in rows.values()):
         if any(h.startswith(wanted) for h in told or ()):

@@ -30,9 +30,12 @@ SHARE = 8
 def compact(path: Path, *, keep: Any, message: str = "compacted", author: str | None = None) -> History:
     """Win back space: late readings into their blocks, and commits let go that nobody may ask for any more.
 
+    At an address (``s3://...``) ingesters go on meanwhile, and what is younger than a day stays: see `expire`.
+
     Parameters
     ----------
     path : str or Path
+        Folder or address of a store.
     keep : str or timedelta
         How far back ``tk.open(path, as_of=...)`` must go on working: ``"30 days"``. Readings, their stamps and what
         they superseded are kept without end; it is the other nodes of old commits that go.

@@ -41,7 +41,7 @@ def fill(
     Parameters
     ----------
     path : str or Path
-        Folder of an existing store.
+        Folder or address of an existing store.
     node : str
         ``"coverage"``, for example: new, or begun by an earlier call.
     data : Dataset
@@ -66,7 +66,8 @@ def fill(
     Errors
     ------
     TwinError
-        A node that holds something else, or was made from other nodes than stand there now; and as `append`.
+        A node that holds something else, or was made from other nodes than stand there now; and as `append`. Of two
+        that fill one node at an address at once, whoever comes second with a piece raises, and may be called again.
 
     Examples
     --------

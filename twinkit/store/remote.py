@@ -178,10 +178,17 @@ class Remote:
         return email.utils.parsedate_to_datetime(self._date) if self._date else dt.datetime.now(dt.UTC)
 
     def _ask(self, act: str, **what: Any) -> Any:
-        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
         try:
             return getattr(self.client, act)(Bucket=self.bucket, **what)
+        except ParamValidationError as fault:
+            raise TwinError(
+                "boto3 1.36 or newer, which writes on a condition",
+                found=str(fault).strip().rpartition("\n")[2][:200],
+                hint="pip install --upgrade boto3",
+                where=str(self),
+            ) from None
         except (BotoCoreError, ClientError) as fault:
             code = fault.response["Error"]["Code"] if isinstance(fault, ClientError) else ""
             if {"IfMatch", "IfNoneMatch"} & set(what) and code in (
@@ -189,6 +196,16 @@ class Remote:
             ):  # fmt: skip
                 raise Overtaken from None
             raise _unreachable(self, fault) from None
+
+    def contents(self, names: Iterable[str]) -> dict[str, bytes]:
+        """Some small objects; nothing for one that is not there."""
+        found = {}
+        for name in names:
+            try:
+                found[name] = self.get(name)
+            except FileNotFoundError:
+                found[name] = b""
+        return found
 
     def digests(self, names: Iterable[str]) -> dict[str, str]:
         """SHA-256 of objects; "" for one that is not there."""
@@ -237,7 +254,7 @@ class Remote:
         known = {name for content in self.records()[0].values() for name in content["files"]}
         known |= set(self.told()[0]["files"])
         listed = self.listed()
-        oldest = self.now() - max(LIMIT, dt.timedelta(seconds=took + 60))
+        oldest = self.now() - max(LIMIT, _ago(took))
         folders = tuple(f"{f}/" for f in record.FOLDERS)
         new = {n for n, at in listed.items() if n.startswith(folders) and at >= oldest} - known
         if parent == "":
@@ -428,12 +445,16 @@ def committed(
 
 def _aged(root: Remote, seconds: float) -> bool:
     """Whether an expiry may have taken what a commit wrote: it took very long, and one began meanwhile."""
-    took = dt.timedelta(seconds=seconds)
-    if took <= LIMIT:
+    if dt.timedelta(seconds=seconds) <= LIMIT:
         return False
     told, tag = root.told()
     root.names(record.IDENTITY)
-    return bool(tag) and dt.datetime.fromisoformat(told["begun"]) > root.now() - took - dt.timedelta(minutes=1)
+    return bool(tag) and dt.datetime.fromisoformat(told["begun"]) > root.now() - _ago(seconds)
+
+
+def _ago(seconds: float) -> dt.timedelta:
+    """So long by our clock is at most so long by that of the object store, which shows whole seconds."""
+    return dt.timedelta(seconds=seconds * 1.001 + 2)
 
 
 def unclaimed(root: Remote, commit: str) -> bool:
@@ -518,8 +539,8 @@ class Found:
     cut: list[str]
 
 
-def faults(root: Remote, found: list[str], notes: list[str]) -> Found:
-    """Every object against its record."""
+def faults(root: Remote, before: set[str], found: list[str], notes: list[str]) -> Found:
+    """Every object against its record; nothing is a stranger that was not there `before`."""
     told: dict[str, Any] | None
     try:
         told = root.horizon()[0]
@@ -527,6 +548,7 @@ def faults(root: Remote, found: list[str], notes: list[str]) -> Found:
         told = None
         found.append(str(fault))
     under_way = bool(told) and "under_way" in (told or {})
+    stand = root.contents(name for name in before if name.startswith("refs/"))
     records, altered = root.records(anew=True)
     there = root.names()
     found += [f"{name} was altered: the files that it lists are not vouched for" for name in altered]
@@ -562,9 +584,9 @@ def faults(root: Remote, found: list[str], notes: list[str]) -> Found:
     ours = {record.IDENTITY, record.HORIZON, *altered, *(f"{record.RECORDS}/{c}.json" for c in records)}
     lost = bool(altered) or told is None
     folders = tuple(f"{f}/" for f in record.FOLDERS)
-    for name in sorted(there - set(expected) - ours):
+    for name in sorted((before & there) - set(expected) - ours):
         if name.startswith("refs/"):
-            data = root.get(name)
+            data = stand[name]
             try:
                 commit = json.loads(data)["snapshot"]
             except (ValueError, KeyError, TypeError):

@@ -420,9 +420,14 @@ def expire(path: Path, *, before: Any = None, keep: Any = None) -> History:
     What branches and tags show stays: tag what must. What the expired commits said of themselves is kept behind a
     horizon, so that `verify` follows the chain of heads through it.
 
+    At an address (``s3://...``) others write meanwhile, and nobody is stopped: commits and files that are younger than
+    a day stay as well, and go with a later call. One that was stopped is ended by the next; of two at once the later
+    one goes on, and the other raises.
+
     Parameters
     ----------
     path : str or Path
+        Folder or address of a store.
     before : str, datetime or Timestamp, optional
         UTC unless it says otherwise.
     keep : str or timedelta, optional
@@ -437,7 +442,7 @@ def expire(path: Path, *, before: Any = None, keep: Any = None) -> History:
     Errors
     ------
     TwinError
-        A store in which something was altered, another writer at work.
+        A store in which something was altered, another writer at work (at an address another expiry).
 
     Examples
     --------
