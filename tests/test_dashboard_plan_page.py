@@ -27,7 +27,6 @@ def served(dashboards, plan_store):
 
 def opened(looking, address, **options):
     page = looking(address, **options)
-    page.set_default_timeout(30_000)
     settled(page)
     return page
 
