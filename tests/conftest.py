@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -281,6 +282,29 @@ def free_port():
             return s.getsockname()[1]
 
     return found
+
+
+@pytest.fixture(scope="session")
+def running(free_port):
+    """An application on loopback, by the server that serves it in earnest: `with running(app) as address:`."""
+    import uvicorn
+
+    @contextlib.contextmanager
+    def served(app):
+        port = free_port()
+        server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="critical"))
+        run = threading.Thread(target=server.run)
+        run.start()
+        while not server.started:
+            assert run.is_alive(), "the server ended before it began"
+            time.sleep(0.02)
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.should_exit = True
+            run.join()
+
+    return served
 
 
 @pytest.fixture(scope="session")

@@ -139,7 +139,7 @@ def test_every_page_is_for_everybody(lived_in, looking, axe):
     assert {name: said for name, said in found.items() if said} == {}
 
 
-def test_a_region_larger_than_a_map_is_walked_through(town, tmp_path, looking, axe):
+def test_a_region_larger_than_a_map_is_walked_through(town, tmp_path, looking, axe, running):
     from twinkit.participate.web import site
 
     with register(tmp_path / "pins.db", twin=town, square=200, fewest=1, hourly=99, moderated=False) as pins:
@@ -161,28 +161,6 @@ def test_a_region_larger_than_a_map_is_walked_through(town, tmp_path, looking, a
             page.get_by_role("link", name="another square").click()
             page.get_by_role("link", name="Whole region").click()
             page.wait_for_url(f"{address}/")
-
-
-@contextlib.contextmanager
-def running(app):
-    """The application on loopback, in a thread."""
-    import socket
-
-    import uvicorn
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="critical"))
-    run = threading.Thread(target=server.run)
-    run.start()
-    while not server.started:
-        time.sleep(0.02)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        run.join()
 
 
 # ---------------------------------------------------------------- a proposal's way, by hand and by keyboard

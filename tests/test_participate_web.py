@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import socket
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -69,40 +67,22 @@ def app(pins, twin):
     return site(pins, twin)
 
 
-@contextlib.contextmanager
-def served(app):
-    """The application on loopback, by the real server; gives its address."""
-    import uvicorn
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="critical"))
-    run = threading.Thread(target=server.run)
-    run.start()
-    while not server.started:
-        time.sleep(0.02)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        run.join()
-
-
-@contextlib.contextmanager
-def asked(app):
-    """A client of the application, which knows it under another name, as behind a proxy."""
+@pytest.fixture
+def asked(running):
+    """A client of an application, which knows it under another name, as behind a proxy: `with asked(app) as made:`."""
     import httpx
 
-    with (
-        served(app) as address,
-        httpx.Client(base_url=address, headers={"host": "twin.example"}, follow_redirects=True, timeout=60) as made,
-    ):
-        yield made
+    @contextlib.contextmanager
+    def of(app):
+        behind = {"headers": {"host": "twin.example"}, "follow_redirects": True, "timeout": 60}
+        with running(app) as address, httpx.Client(base_url=address, **behind) as made:
+            yield made
+
+    return of
 
 
 @pytest.fixture
-def client(app):
+def client(app, asked):
     with asked(app) as made:
         yield made
 
@@ -236,7 +216,7 @@ def test_a_form_sent_from_elsewhere_is_refused(client, pins, headers):
     assert int(pins.squares(fewest=1).pins.sum()) == 1
 
 
-def test_another_browsers_token_does_not_fit(client, app):
+def test_another_browsers_token_does_not_fit(client, app, asked):
     stolen = token(client.get("/pin", params={"square": "1,1"}))
     with asked(app) as other:
         other.get("/")
@@ -271,7 +251,7 @@ def test_large_bodies_end_early(client, pins):
     assert int(pins.squares(fewest=1).pins.sum()) == 0
 
 
-def test_a_flood_from_one_source_is_stopped(twin, tmp_path):
+def test_a_flood_from_one_source_is_stopped(twin, tmp_path, asked):
     with (
         register(tmp_path / "few.db", twin=twin, hourly=3, moderated=False) as few,
         asked(site(few, twin)) as client,
@@ -355,13 +335,13 @@ def test_pages_stay_small_when_all_is_as_long_as_it_may_be(client, pins):
         assert len(page.content) < 100_000, (path, len(page.content))
 
 
-def test_old_pins_go_while_the_pages_are_served(twin, tmp_path):
+def test_old_pins_go_while_the_pages_are_served(twin, tmp_path, running):
     import datetime as dt
 
     then = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
     with register(tmp_path / "old.db", twin=twin, moderated=False, clock=lambda: then) as pins:
         pins.receive("slow", "long ago", x=704e3, y=3444e3, source="a", key="k")
-    with register(tmp_path / "old.db") as pins, served(site(pins, twin)):
+    with register(tmp_path / "old.db") as pins, running(site(pins, twin)):
         for _ in range(3000):
             if not pins.counts()["received"]:
                 break
@@ -369,7 +349,7 @@ def test_old_pins_go_while_the_pages_are_served(twin, tmp_path):
         assert pins.counts()["received"] == 0
 
 
-def test_over_tls_cookies_are_bound_to_the_host_and_only_needed_ones_are_set(twin, pins, client):
+def test_over_tls_cookies_are_bound_to_the_host_and_only_needed_ones_are_set(twin, pins, client, asked):
     with asked(site(pins, twin, secure=True)) as safe:
         assert "set-cookie" not in safe.get("/").headers  # who only looks carries nothing
         page = safe.get("/pin", params={"square": "1,1"})
@@ -428,7 +408,7 @@ def test_deletion_on_request_takes_the_words_out_of_the_file(client, pins, tmp_p
     assert b"Zanzibar" not in b"".join(p.read_bytes() for p in tmp_path.glob("pins.db*"))
 
 
-def test_a_store_that_vanishes_or_changes_under_the_desk_is_said(twin, pins, tmp_path, full_disk):
+def test_a_store_that_vanishes_or_changes_under_the_desk_is_said(twin, pins, tmp_path, full_disk, asked):
     import shutil
 
     folder = tmp_path / "v.twin"
@@ -524,7 +504,7 @@ def test_whoever_is_dismissed_is_out_at_once(client, pins):
         dismiss(pins, "Asha")
 
 
-def test_passwords_cannot_be_tried_for_long(twin, tmp_path):
+def test_passwords_cannot_be_tried_for_long(twin, tmp_path, asked):
     with (
         register(tmp_path / "few.db", twin=twin, hourly=4) as pins,
         asked(site(pins, twin)) as client,
@@ -551,7 +531,7 @@ def test_unfit_officials_are_one_message(pins, name, role, password, word):
         appoint(pins, name, role, password=password)
 
 
-def test_a_proposal_becomes_a_branch_with_its_figures(twin, pins, tmp_path):
+def test_a_proposal_becomes_a_branch_with_its_figures(twin, pins, tmp_path, asked):
     store.save(twin, tmp_path / "v.twin", message="the beginning")
     with asked(site(pins, twin, store=tmp_path / "v.twin", path_loss=far)) as client:
         put(client, "A mast, please", "proposal")
@@ -575,12 +555,12 @@ def test_a_proposal_becomes_a_branch_with_its_figures(twin, pins, tmp_path):
 
 
 @pytest.fixture
-def address(app):
+def address(app, running):
     """The pages under a prefix, as a proxy such as Binder's gives one."""
     from starlette.applications import Starlette
     from starlette.routing import Mount
 
-    with served(Starlette(routes=[Mount("/pins", app)])) as made:
+    with running(Starlette(routes=[Mount("/pins", app)])) as made:
         yield f"{made}/pins"
 
 
