@@ -480,7 +480,7 @@ def test_a_twin_without_places_or_cells_is_no_reason_to_stop():
 def test_words_and_moments_stand_in_each_language(language):
     from twinkit.view.dashboard import operate_figures as figures
 
-    text = figures.phrase("alarm_row", language, fault="F", sensor=" s1", since="A", raised="B", cleared="C")
+    text = figures.say("alarm_row", language, fault="F", sensor=" s1", since="A", raised="B", cleared="C")
     assert all(part in text for part in ("F", "s1", "A", "B", "C"))
     shown = figures.moment(np.datetime64("2026-03-02T22:30"), language, hours=5.5)
     assert "UTC+5:30" in shown.translate(str.maketrans("۰۱۲۳۴۵۶۷۸۹", "0123456789")), "the day is another one there"

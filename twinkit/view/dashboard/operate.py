@@ -8,6 +8,7 @@ The page looks at the store every two seconds. It holds no numbers of its own: a
 
 from __future__ import annotations
 
+import functools
 import html
 import time as clock
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ import pandas as pd
 from twinkit.error import TwinError
 from twinkit.view.dashboard import need
 from twinkit.view.dashboard import operate_told as told
-from twinkit.view.dashboard.operate_figures import Fan, Innovations, Map, counted, moment, phrase, plain
+from twinkit.view.dashboard.operate_figures import Fan, Innovations, Map, counted, moment, plain, say
 from twinkit.view.dashboard.operate_parts import pulse, track
 from twinkit.view.dashboard.operate_state import WINDOW, Known, Watch, findings_of, stale, watching
 from twinkit.view.dashboard.page import page, picture
@@ -55,6 +56,7 @@ def app(session: Session) -> Any:
 class _Operate:
     def __init__(self, session: Session) -> None:
         self.session, self.language = session, session.language
+        self.say = functools.partial(say, language=self.language)
         session.follows = True  # a commit every few seconds is no news here: the page shows it
         self.watch = watching(session.store) if session.store is not None else Watch(twin=session.twin)
         self.known = Known()
@@ -79,7 +81,7 @@ class _Operate:
 
     def _build(self) -> None:
         pn = need()
-        say, wide = self._say, {"sizing_mode": "stretch_width"}
+        say, wide = self.say, {"sizing_mode": "stretch_width"}
         self.pulse = pulse(say("silent", count="{count}"))
         self.pause = pn.widgets.Button(label=say("pause"), on_click=self._pause, **wide)
         self.coming, self.short = pn.pane.HTML("", **wide), pn.pane.HTML("", **wide)
@@ -160,14 +162,11 @@ class _Operate:
 
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "min_width": 0}
         names = {"earlier": -1, "later": 1, "newest": 1_000_000}
-        what = self._say("known_at" if name == "known" else "about")
+        what = self.say("known_at" if name == "known" else "about")
         made = [
-            pn.widgets.Button(label=self._say(k), on_click=by(s), description=what, **wide) for k, s in names.items()
+            pn.widgets.Button(label=self.say(k), on_click=by(s), description=what, **wide) for k, s in names.items()
         ]
         return pn.Row(*made, sizing_mode="stretch_width")
-
-    def _say(self, key: str, **parts: Any) -> str:
-        return phrase(key, self.language, **parts)
 
     def _n(self, value: float) -> str:
         return counted(value, self.language)
@@ -199,7 +198,7 @@ class _Operate:
         elif self.version != self.watch.version:
             self.session.act("viewer", self._renew, by_itself=True)
         if not self.faltered:
-            self.pulse.text = self._say("looked", when=self._when(self.watch.looked, seconds=True, local=False))
+            self.pulse.text = self.say("looked", when=self._when(self.watch.looked, seconds=True, local=False))
             self.pulse.beat += 1
         self._stale()
         self._faults()
@@ -229,7 +228,7 @@ class _Operate:
         self.told |= {_name(a) for a in new}
         for alarm in reversed(new):
             if not first and np.isnat(alarm["cleared"]):
-                text = self._say("alarm_new", **told.alarm_words(alarm, self.language))
+                text = self.say("alarm_new", **told.alarm_words(alarm, self.language))
                 self.session.tell(text, kind="alert", stays=True)
 
     def _stale(self) -> None:
@@ -237,16 +236,16 @@ class _Operate:
         due = float(words()["load"].period)
         # since when, not for how long: what is read out must not change with each look
         since = self._when(self.watch.figures.received, local=False)
-        self._coming(self._say("stale", since=since, period=told.span_of(due, self.language)) if passed else "")
+        self._coming(self.say("stale", since=since, period=told.span_of(due, self.language)) if passed else "")
 
     def _pause(self, _: Any = None) -> None:
         if self.alone:
             self._look()
             return
         self.paused = self.pulse.paused = not self.paused
-        self.pause.label = self._say("resume" if self.paused else "pause")
+        self.pause.label = self.say("resume" if self.paused else "pause")
         if self.paused:
-            self.pulse.text = self._say("paused")
+            self.pulse.text = self.say("paused")
         else:
             self._look()
 
@@ -264,20 +263,20 @@ class _Operate:
             self.known_track.end = len(self.moments)
             self.known_track.value = place
             self.known_track.text = (
-                self._say("now") if np.isnat(self.known_at) else self._when(self.known_at, seconds=True)
+                self.say("now") if np.isnat(self.known_at) else self._when(self.known_at, seconds=True)
             )
             self.times = self.known.times
             at = self._about()
             self.about_track.end = max(len(self.times) - 1, 0)
             self.about_track.value = int(np.argmin(np.abs(self.times - at))) if len(self.times) else 0
             kind = "estimate_of" if at <= self.known.last else "forecast_of"
-            self.about_track.text = f"{self._when(at)}, {self._say(kind)}" if len(self.times) else "–"
+            self.about_track.text = f"{self._when(at)}, {self.say(kind)}" if len(self.times) else "–"
         finally:
             self.setting = False
         past = not np.isnat(self.known_at)
-        text = self._say("past", when=self._when(self.known_at, seconds=True)) if past else ""
+        text = self.say("past", when=self._when(self.known_at, seconds=True)) if past else ""
         if past and self.known.record is None:
-            text += " " + self._say("none_then", when=self._when(self.known_at, seconds=True))
+            text += " " + self.say("none_then", when=self._when(self.known_at, seconds=True))
         self.banner.object = f'<div class="tk-status" role="status"><p>{html.escape(text)}</p></div>' if text else ""
         self.back.visible = past
 
@@ -327,7 +326,7 @@ class _Operate:
                 stamp = stamp.tz_convert("UTC").tz_localize(None) if stamp.tzinfo else stamp
                 return np.datetime64(stamp, "ns")
             except (ValueError, TypeError, OverflowError):
-                raise TwinError(self._say("moment"), found=repr(given), hint="2026-03-01 12:00") from None
+                raise TwinError(self.say("moment"), found=repr(given), hint="2026-03-01 12:00") from None
 
         at = self.session.act("viewer", read)
         if at is None or np.isnat(at):
@@ -359,7 +358,7 @@ class _Operate:
             if variable in readings:
                 dim = str(readings[variable].dims[1])
                 sensors = [str(n) for n in readings[dim].to_numpy().tolist()]
-            options = {self._say("every_site"): "", **_options(sorted({owner.get(n, n) for n in sensors}))}
+            options = {self.say("every_site"): "", **_options(sorted({owner.get(n, n) for n in sensors}))}
             if options != self.site.options:
                 chosen = self.site.value if self.site.value in options.values() else ""
                 self.site.param.update(options=options, value=chosen)
@@ -373,7 +372,7 @@ class _Operate:
 
     def _named(self, variable: str) -> str:
         if variable == "load":
-            return self._say("axis_load")
+            return self.say("axis_load")
         return label(variable, language=self.language) if variable in words() else plain(variable)
 
     def _worth(self, sensors: list[str]) -> str | None:
@@ -461,7 +460,7 @@ class _Operate:
         self.alarms.object = made
         button = need().widgets.Button
         self.buttons[:] = [
-            button(label=self._say("show_sensor", sensor=plain(a["sensor"], 30)), on_click=lambda _, a=a: self._show(a))
+            button(label=self.say("show_sensor", sensor=plain(a["sensor"], 30)), on_click=lambda _, a=a: self._show(a))
             for a in found[: told.SHOWN]
             if a["sensor"]
         ]
@@ -469,15 +468,15 @@ class _Operate:
     def _empty(self) -> str:
         """What to do where there is nothing to believe."""
         if not np.isnat(self.known_at):
-            return self._say("none_then", when=self._when(self.known_at, seconds=True))
+            return self.say("none_then", when=self._when(self.known_at, seconds=True))
         if self.known.readings.data_vars:
-            return self._say("no_load")
+            return self.say("no_load")
         if self.session.store is None:
-            return self._say("memory")
-        return self._say("none_yet", store=plain(self.session.store.name))
+            return self.say("memory")
+        return self.say("none_yet", store=plain(self.session.store.name))
 
     def _assumed(self) -> None:
-        more = self._say("memory") if self.session.store is None else ""
+        more = self.say("memory") if self.session.store is None else ""
         self.assumed.object = told.assumed(self.known, self.language, noise=self.watch.noise, more=more)
 
     def _coming(self, warning: str) -> None:
@@ -501,7 +500,7 @@ class _Operate:
         self.looked_for_faults, self.findings_of = clock.monotonic(), readings
         found: list[dict[str, Any]] | str
         try:
-            found = findings_of(readings) if readings.data_vars else self._say("nothing")
+            found = findings_of(readings) if readings.data_vars else self.say("nothing")
         except TwinError as fault:
             found = str(fault)
         self.faults.object = told.faults(found, self.language)

@@ -15,15 +15,15 @@ from twinkit.error import escaped
 from twinkit.view._figure import number
 from twinkit.view._table import dated
 from twinkit.view.dashboard.operate_state import DRAWN, evidence, load_of_sites, thinned
-from twinkit.view.dashboard.session import said
+from twinkit.view.dashboard.session import phrases
 from twinkit.vocabulary import label, words
 
 if TYPE_CHECKING:
     from twinkit.view.dashboard.operate_state import Known, Watch
 
-__all__ = ["FILE", "Fan", "Innovations", "Map", "counted", "moment", "phrase", "plain", "share"]
+__all__ = ["Fan", "Innovations", "Map", "counted", "moment", "plain", "say", "share"]
 
-FILE = "words_operate.csv"
+say = phrases("words_operate.csv")
 # Okabe and Ito's blue for what is believed, vermilion for what was read
 LINE, SEEN, INK, RULE = "#0072B2", "#B34700", "#1b1f23", "#d5dadf"
 # Viridis, which people of any colour vision read alike, from little to much
@@ -33,11 +33,6 @@ TEXT, SMALL = "13px", "12px"
 MARGIN = 0.12
 LTR = ":host { direction: ltr; }"
 """Bokeh places parts from the left, in every language."""
-
-
-def phrase(key: str, language: str, **parts: Any) -> str:
-    """A phrase of this app."""
-    return said(key, language=language, file=FILE, **parts)
 
 
 def moment(time: Any, language: str, *, hours: float = 0.0, seconds: bool = False, zone: bool = True) -> str:
@@ -58,7 +53,7 @@ def moment(time: Any, language: str, *, hours: float = 0.0, seconds: bool = Fals
         sign, whole, part = "+" if hours > 0 else "-", int(abs(hours)), round(abs(hours) % 1 * 60)
         day = f"{there:%m-%d} " if there.day != utc.day else ""
         zone_of = f"UTC{sign}{whole}" + (f":{part:02}" if part else "")
-        text += f", {day}{there:%H:%M} {phrase('local', language)} ({zone_of})"
+        text += f", {day}{there:%H:%M} {say('local', language)} ({zone_of})"
     return dated(text, language)
 
 
@@ -139,7 +134,7 @@ class Map:
         edges = np.linspace(0, 100, len(CLASSES) + 1).astype(int)
         names = [f"{number(a, language=language)}–{number(b, language=language)}%" for a, b in zip(edges, edges[1:])]  # noqa: B905, RUF007 - a line of pairs
         for source, colour, name in zip(
-            self.sources, (*CLASSES, NONE), (*names, phrase("not_heard", language)), strict=True
+            self.sources, (*CLASSES, NONE), (*names, say("not_heard", language)), strict=True
         ):
             dot = made.scatter(
                 "x", "y", size="size", source=source, fill_color=colour, line_color=INK, line_width=1.2,
@@ -151,7 +146,7 @@ class Map:
             "x", "y", size="size", source=self.ring, marker="square", fill_color=None, line_color=SEEN, line_width=3
         )
         made.scatter("x", "y", size="size", source=self.here, marker="cross", line_color=INK, line_width=1.5)
-        items.append((phrase("open_alarm", language), [ring]))
+        items.append((say("open_alarm", language), [ring]))
         _legend(made, items, 3)
         tip = [("", "@name"), ("", "@load ± @spread"), ("", "@busiest")]
         made.add_tools(HoverTool(renderers=dots, tooltips=tip), TapTool(renderers=dots))
@@ -205,21 +200,21 @@ class Map:
         self.here.data = {"x": x[here], "y": y[here], "size": size[here] + 22}
         behind = pd.DataFrame(
             {
-                phrase("site", language): [plain(n) for n in names],
-                phrase("load", language): 100 * load,
-                phrase("spread", language): 100 * spread,
-                phrase("busiest", language): [plain(b) or "–" for b in table["busiest"].to_numpy()],
-                phrase("alarms", language): table["alarms"].to_numpy(),
+                say("site", language): [plain(n) for n in names],
+                say("load", language): 100 * load,
+                say("spread", language): 100 * spread,
+                say("busiest", language): [plain(b) or "–" for b in table["busiest"].to_numpy()],
+                say("alarms", language): table["alarms"].to_numpy(),
             }
-        ).sort_values(phrase("load", language), ascending=False, kind="stable", ignore_index=True)
+        ).sort_values(say("load", language), ascending=False, kind="stable", ignore_index=True)
         masts = len(
             set(names) & set(watch.places[1].values())
         )  # as Plan counts: an exchange is drawn, too, but is none
         parts = {"count": counted(masts, language), "when": moment(about, language, hours=known.hours)}
         if not np.isfinite(load).any():
-            return phrase("alt_map_empty" if np.isnat(about) else "alt_map_none", language, **parts), behind
+            return say("alt_map_empty" if np.isnat(about) else "alt_map_none", language, **parts), behind
         best = int(np.nanargmax(load))
-        return phrase(
+        return say(
             "alt_map", language, **parts, kind=kind_of(known, about, language),
             heard=counted(int(np.isfinite(load).sum()), language), site=plain(names[best]),
             load=share(load[best], language), alarms=counted(len(ring), language),
@@ -240,7 +235,7 @@ class Map:
 
 def kind_of(known: Known, about: np.datetime64, language: str) -> str:
     """Whether what is shown of a moment is an estimate or a forecast."""
-    return phrase("estimate_of" if about <= known.last else "forecast_of", language)
+    return say("estimate_of" if about <= known.last else "forecast_of", language)
 
 
 class Fan:
@@ -252,7 +247,7 @@ class Fan:
         self.language = language
         self.figure = made = _figure(390, x_axis_type="datetime", x_range=Range1d(0, 1), y_range=Range1d(0, 100))
         _clocked(made)
-        made.xaxis.axis_label = phrase("axis_time", language)
+        made.xaxis.axis_label = say("axis_time", language)
         blank: dict[str, list[Any]] = {n: [] for n in ("time", "load", "low", "high", "said")}
         self.past, self.next = ColumnDataSource(blank), ColumnDataSource(blank)
         self.seen = ColumnDataSource({n: [] for n in ("time", "value", "said")})
@@ -275,9 +270,9 @@ class Fan:
         key = made.line(nowhere, nowhere, line_color=INK, line_width=1.5)
         raised = made.line(nowhere, nowhere, line_color=SEEN, line_width=2, line_dash="dotted")
         _legend(made, [
-            (phrase("line_estimate", language), [line]), (phrase("line_band", language), [bands[0]]),
-            (phrase("line_ahead", language), [ahead, bands[1]]), (phrase("line_reading", language), [dots]),
-            (phrase("line_about", language), [key]), (phrase("line_alarm", language), [raised]),
+            (say("line_estimate", language), [line]), (say("line_band", language), [bands[0]]),
+            (say("line_ahead", language), [ahead, bands[1]]), (say("line_reading", language), [dots]),
+            (say("line_about", language), [key]), (say("line_alarm", language), [raised]),
         ], 2)  # fmt: skip
         made.add_tools(HoverTool(renderers=[line, ahead, dots], tooltips=[("", "@said")], mode="mouse"))
 
@@ -294,7 +289,7 @@ class Fan:
             for source in (self.past, self.next, self.seen):
                 source.data = {n: [] for n in source.data}
             self.figure.title.text = ""
-            return phrase("nothing", language), pd.DataFrame()
+            return say("nothing", language), pd.DataFrame()
         end = times.max()
         last = known.last if known.record is not None else end
         start = last - np.timedelta64(round(days * 86400), "s")
@@ -328,7 +323,7 @@ class Fan:
         }
         name = label(variable, language=language) if variable in words() else plain(variable)
         self.figure.title.text = plain(sensor)
-        self.figure.yaxis.axis_label = phrase("axis_load", language) if variable == "load" else plain(name)
+        self.figure.yaxis.axis_label = say("axis_load", language) if variable == "load" else plain(name)
         self._ranges(held, scale * told.to_numpy(), variable, start, end)
         self.about.location, self.about.visible = about, not np.isnat(about)
         for span, key in zip(self.alarm, ("since", "raised"), strict=True):
@@ -354,11 +349,11 @@ class Fan:
         frame = pd.DataFrame(index=pd.DatetimeIndex(np.union1d(held["time"].to_numpy(), values["time"].to_numpy())))
         if variable == "load":
             for key in ("load", "low", "high"):
-                frame[phrase(key, language)] = pd.Series(100 * held[key].to_numpy(), index=held["time"].to_numpy())
+                frame[say(key, language)] = pd.Series(100 * held[key].to_numpy(), index=held["time"].to_numpy())
         reading = pd.Series(scale * values.to_numpy(), index=values["time"].to_numpy())
-        frame[f"{phrase('reading', language)} [{unit}]" if unit else phrase("reading", language)] = reading
+        frame[f"{say('reading', language)} [{unit}]" if unit else say("reading", language)] = reading
         frame = frame.iloc[::-1]
-        frame.insert(0, phrase("time", language), [moment(t, language, zone=False) for t in frame.index.to_numpy()])
+        frame.insert(0, say("time", language), [moment(t, language, zone=False) for t in frame.index.to_numpy()])
         return frame.reset_index(drop=True)
 
     def _alt(
@@ -372,13 +367,13 @@ class Fan:
         until = moment(newest, language)
         if variable != "load" or not held.sizes["time"]:
             low, high = (float(scale * f(good)) if good.sizes["time"] else float("nan") for f in (np.min, np.max))
-            return phrase(
+            return say(
                 "alt_readings", language, name=name, cell=plain(sensor), count=count, last=until,
                 low=number(low, language=language, unit=unit), high=number(high, language=language, unit=unit),
             )  # fmt: skip
         at = int(np.argmin(np.abs(held["time"].to_numpy() - about)))
         one = held.isel(time=at)
-        return phrase(
+        return say(
             "alt_chart", language, cell=plain(sensor), load=share(float(one["load"]), language),
             when=moment(one["time"].to_numpy(), language, hours=known.hours), kind=kind_of(known, about, language),
             low=share(float(one["low"]), language), high=share(float(one["high"]), language), count=count, last=until,
@@ -394,8 +389,8 @@ class Innovations:
         self.language = language
         self.figure = made = _figure(260, x_axis_type="datetime", x_range=Range1d(0, 1), y_range=Range1d(-5, 5))
         _clocked(made)
-        made.xaxis.axis_label = phrase("axis_time", language)
-        made.yaxis.axis_label = phrase("axis_ratio", language)
+        made.xaxis.axis_label = say("axis_time", language)
+        made.yaxis.axis_label = say("axis_ratio", language)
         self.source = ColumnDataSource({n: [] for n in ("time", "ratio", "said")})
         made.add_layout(BoxAnnotation(bottom=-2, top=2, fill_color=LINE, fill_alpha=0.15, level="underlay"))
         made.add_layout(Span(location=0, dimension="width", line_color=INK, line_width=1))
@@ -408,8 +403,8 @@ class Innovations:
         band = made.varea(nowhere, nowhere, nowhere, fill_color=LINE, fill_alpha=0.15)
         raised = made.line(nowhere, nowhere, line_color=SEEN, line_width=2, line_dash="dotted")
         _legend(made, [
-            (phrase("line_reading", language), [dots]), (phrase("line_expected", language), [band]),
-            (phrase("line_alarm", language), [raised]),
+            (say("line_reading", language), [dots]), (say("line_expected", language), [band]),
+            (say("line_alarm", language), [raised]),
         ], 2)  # fmt: skip
         made.add_tools(HoverTool(renderers=[dots], tooltips=[("", "@said")]))
 
@@ -421,7 +416,7 @@ class Innovations:
         if not found.sizes["time"]:
             self.source.data = {n: [] for n in self.source.data}
             self.figure.title.text = ""
-            return phrase("nothing", language), pd.DataFrame()
+            return say("nothing", language), pd.DataFrame()
         end = known.last
         start = end - np.timedelta64(round(days * 86400), "s")
         found = found.sel(time=slice(start, None))
@@ -443,14 +438,14 @@ class Innovations:
                 span.location = alarm[key]
         behind = pd.DataFrame(
             {
-                phrase("time", language): [moment(t, language, zone=False) for t in times[::-1]],
-                phrase("innovation", language): 100 * found["innovation"].to_numpy()[::-1],
-                phrase("ratio", language): ratio[::-1],
+                say("time", language): [moment(t, language, zone=False) for t in times[::-1]],
+                say("innovation", language): 100 * found["innovation"].to_numpy()[::-1],
+                say("ratio", language): ratio[::-1],
             }
         )
         mean = float(ratio.mean()) if len(ratio) else float("nan")
         beyond = float((np.abs(ratio) > 2).mean()) if len(ratio) else 0.0
-        return phrase(
+        return say(
             "alt_innovations", language, count=counted(len(ratio), language), cell=plain(sensor),
             mean=("+" if mean > 0 else "") + number(mean, language=language, digits=2), outside=share(beyond, language),
         ), behind  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from twinkit.view._figure import number
-from twinkit.view.dashboard.operate_figures import counted, moment, phrase, plain, share
+from twinkit.view.dashboard.operate_figures import counted, moment, plain, say, share
 from twinkit.view.dashboard.operate_state import WATCHED
 from twinkit.view.dashboard.page import table
 from twinkit.view.dashboard.session import said
@@ -27,14 +27,14 @@ def span_of(seconds: float, language: str) -> str:
     """How long, in the unit that fits."""
     for key, size in (("days_short", 86400), ("hours_short", 3600), ("minutes", 60)):
         if abs(seconds) >= 2 * size or (key == "minutes" and abs(seconds) >= 60):
-            return phrase(key, language, count=counted(round(seconds / size), language))
-    return phrase("seconds", language, count=number(seconds, language=language, digits=2))
+            return say(key, language, count=counted(round(seconds / size), language))
+    return say("seconds", language, count=number(seconds, language=language, digits=2))
 
 
 def alarm_words(alarm: dict[str, Any], language: str) -> dict[str, str]:
     """Fault, sensor, since and evidence of an alarm, as phrases take them."""
     return {
-        "fault": phrase(alarm["fault"], language),
+        "fault": say(alarm["fault"], language),
         "sensor": f" {plain(alarm['sensor'])}" if alarm["sensor"] else "",
         "since": moment(alarm["since"], language),
         "evidence": plain(alarm["evidence"], 300),
@@ -46,25 +46,23 @@ def alarms(found: list[dict[str, Any]], language: str, *, instead: str = "") -> 
     rows = []
     for alarm in found[:SHOWN]:
         ended, told = alarm["cleared"], alarm_words(alarm, language)
-        over = (
-            phrase("open", language) if np.isnat(ended) else phrase("cleared", language, when=moment(ended, language))
-        )
-        text = phrase("alarm_row", language, raised=moment(alarm["raised"], language), cleared=over, **told)
+        over = say("open", language) if np.isnat(ended) else say("cleared", language, when=moment(ended, language))
+        text = say("alarm_row", language, raised=moment(alarm["raised"], language), cleared=over, **told)
         rows.append(
-            f"<li><strong>{html.escape(text)}</strong><br>{html.escape(phrase('evidence', language))}: "
+            f"<li><strong>{html.escape(text)}</strong><br>{html.escape(say('evidence', language))}: "
             f'<span dir="ltr" lang="en">{html.escape(told["evidence"])}</span></li>'
         )
-    body = f"<ul>{''.join(rows)}</ul>" if rows else _paragraph(instead or phrase("no_alarms", language))
+    body = f"<ul>{''.join(rows)}</ul>" if rows else _paragraph(instead or say("no_alarms", language))
     if len(found) > SHOWN:
         frame = pd.DataFrame(
             [
                 {
-                    phrase("fault", language): phrase(a["fault"], language),
-                    phrase("sensor", language): plain(a["sensor"]) or "–",
-                    phrase("since", language): moment(a["since"], language),
-                    phrase("raised", language): moment(a["raised"], language),
-                    phrase("ended", language): moment(a["cleared"], language),
-                    phrase("evidence", language): a["evidence"],
+                    say("fault", language): say(a["fault"], language),
+                    say("sensor", language): plain(a["sensor"]) or "–",
+                    say("since", language): moment(a["since"], language),
+                    say("raised", language): moment(a["raised"], language),
+                    say("ended", language): moment(a["cleared"], language),
+                    say("evidence", language): a["evidence"],
                 }
                 for a in found
             ]
@@ -78,13 +76,13 @@ def assumed(known: Known, language: str, *, noise: float, more: str = "") -> str
     """What the estimate takes for granted, and what it leaves out."""
     if known.record is None:
         return ""
-    people = phrase("its_people" if known.people else "no_people", language)
-    lines = [phrase("assumed", language, noise=share(noise, language), what=people)]
+    people = say("its_people" if known.people else "no_people", language)
+    lines = [say("assumed", language, noise=share(noise, language), what=people)]
     if known.left:
         some = {"count": counted(known.left, language), "most": counted(WATCHED, language)}
-        lines.append(phrase("left", language, **some))
+        lines.append(say("left", language, **some))
     if known.outside:
-        lines.append(phrase("outside", language, count=counted(known.outside, language)))
+        lines.append(say("outside", language, count=counted(known.outside, language)))
     return "".join(f'<p class="tk-small">{html.escape(line)}</p>' for line in [*lines, *([more] if more else [])])
 
 
@@ -106,10 +104,10 @@ def coming(figures: Figures, language: str, *, hours: float, warning: str = "") 
         reasons = list(f.reasons.items())[:5]
         rows["why"] = "; ".join(f"{counted(n, language)} × {plain(reason, 100)}" for reason, n in reasons)
     cells = "".join(
-        f'<tr><th scope="row">{html.escape(phrase(k, language))}</th><td>{html.escape(v)}</td></tr>'
+        f'<tr><th scope="row">{html.escape(say(k, language))}</th><td>{html.escape(v)}</td></tr>'
         for k, v in rows.items()
     )
-    text = phrase("coming", language, **{k: rows[k] for k in ("rate", "received", "tells_of", "pending", "rejected")})
+    text = say("coming", language, **{k: rows[k] for k in ("rate", "received", "tells_of", "pending", "rejected")})
     note = f'<div class="tk-alert" role="alert">{_paragraph(warning)}</div>' if warning else ""
     line = f'{note}<p class="tk-small">{html.escape(text)}</p>' if f.new or warning else ""
     return f"{_heading('telemetry', language)}<table><tbody>{cells}</tbody></table>", line
@@ -119,17 +117,17 @@ def faults(found: list[dict[str, Any]] | str, language: str) -> str:
     """What quality finds, or why it could not look."""
     head = _heading("quality", language)
     if not found or isinstance(found, str):
-        return head + _paragraph(found or phrase("no_findings", language))
+        return head + _paragraph(found or say("no_findings", language))
     frame = pd.DataFrame(
         [
             {
-                phrase("finding", language): phrase(row["flag"], language),
-                phrase("variable", language): row["variable"],
-                phrase("sensor", language): plain(row["sensor"]),
-                phrase("times", language): row["times"],
-                phrase("readings", language): row["readings"],
-                phrase("start", language): moment(row["start"], language),
-                phrase("end", language): moment(row["end"], language),
+                say("finding", language): say(row["flag"], language),
+                say("variable", language): row["variable"],
+                say("sensor", language): plain(row["sensor"]),
+                say("times", language): row["times"],
+                say("readings", language): row["readings"],
+                say("start", language): moment(row["start"], language),
+                say("end", language): moment(row["end"], language),
             }
             for row in found
         ]
@@ -138,7 +136,7 @@ def faults(found: list[dict[str, Any]] | str, language: str) -> str:
 
 
 def _heading(key: str, language: str) -> str:
-    return f"<h2>{html.escape(phrase(key, language))}</h2>"
+    return f"<h2>{html.escape(say(key, language))}</h2>"
 
 
 def _paragraph(text: Any) -> str:

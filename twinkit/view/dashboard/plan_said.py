@@ -9,6 +9,7 @@ from twinkit.error import escaped
 from twinkit.view._figure import number
 from twinkit.view._furnish import MARK, distance
 from twinkit.view.dashboard.plan_map import COLOURS
+from twinkit.view.dashboard.session import phrases
 
 if TYPE_CHECKING:
     from twinkit.view.dashboard.plan_edits import Edit
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Said"]
 
-WORDS = "words_plan.csv"
+say = phrases("words_plan.csv")
 MOST_STEPS = 12
 SMALL = "font-size:14px;color:var(--tk-soft)"
 
@@ -30,7 +31,7 @@ class Said:
 
     def __call__(self, key: str, **parts: Any) -> str:
         """A phrase of the app."""
-        return self.session.say(key, file=WORDS, **parts)
+        return say(key, self.language, **parts)
 
     def count(self, value: float, unit: str = "") -> str:
         """A number in three digits."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-__all__ = ["DOES", "LONGEST", "ROLES", "Notice", "Session", "said"]
+__all__ = ["DOES", "LONGEST", "ROLES", "Notice", "Session", "phrases", "said"]
 
 ROLES = ("viewer", "citizen", "planner", "moderator", "administrator")
 DOES = {
@@ -40,7 +40,7 @@ Given = TypeVar("Given")
 
 
 @functools.cache
-def _phrases(file: str) -> dict[str, dict[str, str]]:
+def _rows(file: str) -> dict[str, dict[str, str]]:
     text = importlib.resources.files("twinkit.view.dashboard").joinpath(file).read_text(encoding="utf-8")
     return {row.pop("key"): row for row in csv.DictReader(text.splitlines())}
 
@@ -51,8 +51,18 @@ def said(key: str, *, language: str, file: str = "words.csv", **parts: Any) -> s
     >>> said("skip", language="fr")
     'Aller aux images'
     """
-    row = _phrases(file)[key]
+    row = _rows(file)[key]
     return (row.get(language) or row["en"]).format(**parts)
+
+
+def phrases(file: str) -> Callable[..., str]:
+    """What says the phrases of an app's own file in a language, their parts filled in.
+
+    >>> say = phrases("words_plan.csv")
+    >>> say("moved_on", "en", count="2", who="Asha", why="a new mast")
+    'Meanwhile ...'
+    """
+    return lambda key, language, **parts: said(key, language=language, file=file, **parts)
 
 
 @dataclass(frozen=True)
@@ -267,9 +277,9 @@ class Session:
 
     # ---------------------------------------------------------------- what is said
 
-    def say(self, key: str, *, file: str = "words.csv", **parts: Any) -> str:
-        """A phrase in the session's language; `file` is the app's own, e.g. ``"words_plan.csv"``."""
-        return said(key, language=self.language, file=file, **parts)
+    def say(self, key: str, **parts: Any) -> str:
+        """A phrase that all dashboards share, in the session's language; `phrases` says an app's own."""
+        return said(key, language=self.language, **parts)
 
     def tell(self, text: str, *, kind: str = "status", stays: bool = False) -> None:
         """Put a notice on the page: it is read out, too. `kind` is "status" or "alert"; `stays` as in `Notice`."""

@@ -129,6 +129,7 @@ class Page:
 
     def __init__(self, session: Session) -> None:
         self.session, self.language = session, session.language
+        self.say = functools.partial(say, language=self.language)
         self.state = Withstand(session.store, twin=session.twin if session.store is None else None)
         self.pn = need()
         self.where = self.pn.state.curdoc
@@ -136,7 +137,7 @@ class Page:
         self.stop = threading.Event()
         self.asked: _Asked | None = None
         self.critical: list[str] = []
-        self.lines = [say("waiting", self.language)]
+        self.lines = [self.say("waiting")]
         twin = answers.gridded(self.state.twin("main"), LOOK["spacing"].default)
         self.begin = self.state.begin("main")
         self._controls(twin)
@@ -160,12 +161,12 @@ class Page:
         self.second = PlanForm(self, branches, {"at": ", ".join(self.begin), "battery": FIRST_BATTERY})
         self.look = {k: widget_of(f, self.language) for k, f in LOOK.items()}
         steps = {number(n, language=self.language): n for n in answers.STEPS}
-        self.draws = widgets.Select(label=say("f_draws", self.language), options=steps, value=answers.STEPS[1], **WIDE)
+        self.draws = widgets.Select(label=self.say("f_draws"), options=steps, value=answers.STEPS[1], **WIDE)
         # not a lone checkbox: its label would not belong to it
-        self.grid = widgets.CheckBoxGroup(options={say("f_generated", self.language): "generated"}, value=["generated"])
-        self.button = widgets.Button(label=say("compare", self.language), color="primary")
-        self.halt = widgets.Button(label=say("stop", self.language), disabled=True)
-        self.take = widgets.Button(label=say("take", self.language), disabled=True)
+        self.grid = widgets.CheckBoxGroup(options={self.say("f_generated"): "generated"}, value=["generated"])
+        self.button = widgets.Button(label=self.say("compare"), color="primary")
+        self.halt = widgets.Button(label=self.say("stop"), disabled=True)
+        self.take = widgets.Button(label=self.say("take"), disabled=True)
         self.button.on_click(lambda _event: self.compare())
         self.halt.on_click(lambda _event: self.stop.set())
         self.take.on_click(lambda _event: self._take())
@@ -184,20 +185,20 @@ class Page:
             widget.param.watch(self.changed, "value")
 
     def _saving(self) -> list[Any]:
-        widgets, language = self.pn.widgets, self.language
+        widgets = self.pn.widgets
         if self.session.store is None:
             return []
-        self.which = widgets.Select(label=say("which", language), options={"A": "A", "B": "B"}, value="B", **WIDE)
-        self.name = widgets.TextInput(label=say("name", language), placeholder="what-if.plan-b", **WIDE)
-        self.message = widgets.TextInput(label=say("message", language), **WIDE)
-        self.keep = widgets.Button(label=say("save", language), disabled=not self.session.may("planner"))
+        self.which = widgets.Select(label=self.say("which"), options={"A": "A", "B": "B"}, value="B", **WIDE)
+        self.name = widgets.TextInput(label=self.say("name"), placeholder="what-if.plan-b", **WIDE)
+        self.message = widgets.TextInput(label=self.say("message"), **WIDE)
+        self.keep = widgets.Button(label=self.say("save"), disabled=not self.session.may("planner"))
         self.keep.on_click(lambda _event: self._save())
-        quiet = [] if self.session.may("planner") else [self._quiet(say("planner_only", language))]
+        quiet = [] if self.session.may("planner") else [self._quiet(self.say("planner_only"))]
         return [self._fold("saving", [self.which, self.name, self.message, self.keep, *quiet], shut=True)]
 
     def _fold(self, key: str, parts: list[Any], *, shut: bool = False) -> Any:
         """A group of fields that opens and shuts by its heading."""
-        head = self.pn.pane.HTML(f"<h2>{html.escape(say(key, self.language))}</h2>")
+        head = self.pn.pane.HTML(f"<h2>{html.escape(self.say(key))}</h2>")
         return self.pn.Card(*parts, header=head, collapsed=shut, stylesheets=[FOLD], **WIDE)
 
     def _quiet(self, text: str) -> Any:
@@ -210,9 +211,7 @@ class Page:
         self.progress = self.pn.pane.HTML("", **wide)
         self.about = self.pn.pane.HTML("", **wide)
         names = ("curve", "difference", "map", "critical", "reach")
-        self.shown = {
-            n: picture(say(f"pic_{n}", self.language), language=self.language, name=f"withstand-{n}") for n in names
-        }
+        self.shown = {n: picture(self.say(f"pic_{n}"), language=self.language, name=f"withstand-{n}") for n in names}
         card = self.pn.Column(self.told, self.progress, css_classes=["tk-card"], sizing_mode="stretch_width")
         self.notices = [card]
         self.pictures = [*self.shown.values(), self.about]
@@ -221,8 +220,8 @@ class Page:
         """The headline and what belongs to it, escaped; a screen reader says it when it changes."""
         first, *rest = [html.escape(line) for line in lines]
         more = "".join(f"<p>{line}</p>" for line in rest)
-        old = f'<p class="wi-quiet">{html.escape(say("stale", self.language))}</p>' if stale else ""
-        about = html.escape(say("answer", self.language))
+        old = f'<p class="wi-quiet">{html.escape(self.say("stale"))}</p>' if stale else ""
+        about = html.escape(self.say("answer"))
         made = f'<div role="status">{old}<p class="wi-headline">{first}</p>{more}</div>'
         return f'<section aria-label="{about}">{made}</section>'
 
@@ -300,7 +299,7 @@ class Page:
 
         name = self.session.act("planner", save)
         if name is not None:
-            self.session.tell(say("saved", self.language, plan=self.which.value, name=name))
+            self.session.tell(self.say("saved", plan=self.which.value, name=name))
             self.session.act("viewer", self._branches)
 
     # ---------------------------------------------------------------- answers
@@ -325,9 +324,9 @@ class Page:
                     self._publish(stop, self._reach(asked, min(draws, REACHED)))
                     done = draws
             except answers.Stopped:
-                self._end(stop, say("stopped", self.language, draws=number(done, language=self.language)))
+                self._end(stop, self.say("stopped", draws=number(done, language=self.language)))
                 return True
-            self._end(stop, say("ready", self.language, draws=number(done, language=self.language)))
+            self._end(stop, self.say("ready", draws=number(done, language=self.language)))
             return True
 
         if self.session.act("viewer", work, by_itself=True) is None:
@@ -348,7 +347,7 @@ class Page:
     def _report(self, name: str, stop: threading.Event) -> Callable[[int, int], None]:
         def report(done: int, draws: int) -> None:
             counts = {"done": number(done, language=self.language), "draws": number(draws, language=self.language)}
-            text = html.escape(say("drawing", self.language, plan=name, **counts))
+            text = html.escape(self.say("drawing", plan=name, **counts))
             bar = f'<progress max="{draws}" value="{done}" aria-label="{text}"></progress>'
             self._on_page(lambda: self._progress(stop, f'{bar}<p class="wi-quiet">{text}</p>'))
 
@@ -403,30 +402,30 @@ class Page:
             "a": found.first[0], "a_low": found.first[1], "a_high": found.first[2],
             "b": found.second[0], "b_low": found.second[1], "b_high": found.second[2], "before": first.people_before,
         }  # fmt: skip
-        lines.append(say("head_ends", language, **{k: _people(max(v, 0.0), language) for k, v in counts.items()}))
-        lines.append(say("head_about", language, draws=number(found.draws, language=language)))
+        lines.append(self.say("head_ends", **{k: _people(max(v, 0.0), language) for k, v in counts.items()}))
+        lines.append(self.say("head_about", draws=number(found.draws, language=language)))
         if misses:
             return lines
         saved = {"more": found.hours_more, "low": found.hours_low, "high": found.hours_high}
         told = {k: _people(v, language) for k, v in saved.items()}
-        whole = say("head_hours", language, days=number(asked.question.days, language=language), **told)
+        whole = self.say("head_hours", days=number(asked.question.days, language=language), **told)
         if found.verdict == "same":
             return [*lines, whole]
         shares = {k: number(getattr(found, k), language=language, share=True) for k in ("better", "worse")}
         single = {"low": _people(found.single_low, language), "high": _people(found.single_high, language)}
-        lines.append(say("head_single", language, **single, **shares))
+        lines.append(self.say("head_single", **single, **shares))
         return [*lines, whole]
 
     def _about(self, asked: _Asked, first: answers.Answer) -> str:
         """What the answer rests on, behind a summary."""
         hazard = asked.question.hazard
-        lines = [say("layers", self.language, layers=first.generated)] if first.generated else []
+        lines = [self.say("layers", layers=first.generated)] if first.generated else []
         near = dict(hazard.values).get("latitude")
         if hazard.kind == "cyclone" and near is not None and abs(near) < 5:
-            lines.append(say("equator", self.language))
-        lines += [say("assumed", self.language, text=escaped(first.assumptions)), say("limits", self.language)]
+            lines.append(self.say("equator"))
+        lines += [self.say("assumed", text=escaped(first.assumptions)), self.say("limits")]
         text = "".join(f"<p>{html.escape(line)}</p>" for line in lines)
-        return f"<details><summary>{html.escape(say('about', self.language))}</summary>{text}</details>"
+        return f"<details><summary>{html.escape(self.say('about'))}</summary>{text}</details>"
 
     def _places(self, asked: _Asked, first: answers.Answer, second: answers.Answer, found: Any) -> Callable[[], None]:
         scene = self.state.scene(asked.question, asked.first)

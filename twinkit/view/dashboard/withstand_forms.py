@@ -26,12 +26,12 @@ class HazardForm:
     """The kind of a hazard and its fields; what the twin cannot answer is there, shut, with the reason."""
 
     def __init__(self, page: Page, twin: Any, key: str, *, optional: bool = False) -> None:
-        self.page, self.language, self.optional = page, page.language, optional
+        self.page, self.language, self.say, self.optional = page, page.language, page.say, optional
         pn = page.pn
-        self.labels = {"": say("nothing", self.language)} if optional else {}
-        self.labels |= {k: say(f"k_{k}", self.language) for k in KINDS}
+        self.labels = {"": self.say("nothing")} if optional else {}
+        self.labels |= {k: self.say(f"k_{k}") for k in KINDS}
         # a list and no dict: Panel shuts an option by the text that stands in the page
-        self.kind = pn.widgets.Select(label=say(key, self.language), options=list(self.labels.values()), **WIDE)
+        self.kind = pn.widgets.Select(label=self.say(key), options=list(self.labels.values()), **WIDE)
         self.reason = pn.pane.HTML("", sizing_mode="stretch_width")
         self.fields = pn.Column(sizing_mode="stretch_width")
         self.view = pn.Column(self.kind, self.reason, self.fields, sizing_mode="stretch_width")
@@ -66,8 +66,8 @@ class HazardForm:
             self._ask()
 
     def _why(self, kind: str, missing: str) -> str:
-        said_of = say("needs_grid", self.language) if kind == "blackout" else missing
-        return say("unfit", self.language, kind=say(f"k_{kind}", self.language), missing=said_of)
+        said_of = self.say("needs_grid") if kind == "blackout" else missing
+        return self.say("unfit", kind=self.say(f"k_{kind}"), missing=said_of)
 
     def _ask(self) -> None:
         """The fields of the kind that is chosen."""
@@ -86,9 +86,9 @@ class HazardForm:
     def _category(self) -> Any:
         """The class of the storm, which fills in a wind; a wind that is typed names its class."""
         wind = self.widgets["wind"]
-        options = {say(f"c_{name}", self.language): name for name in ("", *CATEGORIES)}
+        options = {self.say(f"c_{name}"): name for name in ("", *CATEGORIES)}
         made = self.page.pn.widgets.Select(
-            label=say("category", self.language), options=options, value=category(self.known[0].default), **WIDE
+            label=self.say("category"), options=options, value=category(self.known[0].default), **WIDE
         )
 
         def typed_wind() -> float:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from twinkit.error import escaped
 from twinkit.view._figure import number
-from twinkit.view.dashboard.session import said
+from twinkit.view.dashboard.session import phrases
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = [
     "BLUE",
     "DEEP",
-    "FILE",
     "TEXT",
     "Drawn",
     "critical_bars",
@@ -38,7 +37,7 @@ __all__ = [
     "say",
 ]
 
-FILE = "words_withstand.csv"
+say = phrases("words_withstand.csv")
 BLUE, ORANGE, DEEP, GREY = "#0072B2", "#B34700", "#7A2E00", "#5F6B76"
 DASHES = {"a": "solid", "b": "dashed"}
 COLOURS = {"a": BLUE, "b": ORANGE}
@@ -54,11 +53,6 @@ class Drawn:
     figure: Any
     alt: str
     table: pd.DataFrame
-
-
-def say(key: str, language: str, **parts: Any) -> str:
-    """A phrase of this app."""
-    return said(key, language=language, file=FILE, **parts)
 
 
 def plain_text(text: object, most: int = 40) -> str:
