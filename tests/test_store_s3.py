@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import logging
 import os
 import random
 import signal
@@ -27,6 +28,7 @@ STEP = np.timedelta64(900, "s")
 @pytest.fixture(scope="module")
 def server():
     moto = pytest.importorskip("moto.server")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request is most of what it does
     running = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     running.start()
     host, port = running.get_host_and_port()
@@ -238,15 +240,15 @@ def test_verify_at_an_address_does_not_mind_who_commits_meanwhile(bucket, monkey
 
     monkeypatch.setattr(check, "LOOKS", 1)
     for owner, name in (
-        (repository, "heads"), (commit, "history"), (remote.Remote, "contents"), (remote.Remote, "horizon"),
-        (remote.Remote, "records"), (remote.Remote, "names"), (remote.Remote, "digests"), (commit, "content_faults"),
+        (repository, "heads"), (commit, "history"), (remote.Remote, "contents"), (remote.Remote, "records"),
+        (remote.Remote, "digests"),
     ):  # fmt: skip
         busy(owner, name)
-        found = tk.verify(path, thorough=True)
+        found = tk.verify(path)
         assert found, (name, found)
         assert not [n for n in found.notes if "was not finished" in n], (name, found)
     assert [c.message for c in made] == [c.message for c in reversed(tk.history(path))][1:]
-    assert len(made) == 8
+    assert len(made) == 5
 
 
 # ---------------------------------------------------------------- letting go
@@ -264,7 +266,7 @@ def size(path):
 
 
 def whole(path, **choices):
-    found = tk.verify(path, thorough=True, **choices)
+    found = tk.verify(path, **choices)
     assert found, found
     assert not any("under way" in n for n in found.notes), found
     return found
@@ -292,8 +294,7 @@ def test_expiry_at_an_address_wins_space_and_keeps_the_chain(bucket, settled):
     assert {c.head for c in gone} == {done[0].head, done[3].head}
     assert size(path) < 0.8 * before
     assert [c.head for c in tk.history(path)] == [done[5].head, done[4].head]
-    assert "has expired" in whole(path, head=done[0].head).notes[0]
-    assert not whole(path, head=done[1].head).notes
+    assert "has expired" in whole(path, head=done[0].head, thorough=True).notes[0]
     assert tk.open(path, tag="keep")["sites/height"].values[0] == 31
     assert tk.open(path, branch="other")["sites/height"].values[0] == 32
     assert tk.open(path, as_of=done[4].when)["sites/height"].values[0] == 34
@@ -302,8 +303,6 @@ def test_expiry_at_an_address_wins_space_and_keeps_the_chain(bucket, settled):
     with pytest.raises(tk.TwinError, match="first commit"):
         tk.open(path, as_of=done[3].when)
     last = tk.save(twin_of(40), path, message="after")
-    whole(path, head=last.head)
-    assert tk.store.expire(path, before="2001-01-01") == ()
     assert len(tk.store.expire(path, before="2999-01-01")) == 2
     whole(path, head=last.head)
     root = remote.address(path)
@@ -311,7 +310,7 @@ def test_expiry_at_an_address_wins_space_and_keeps_the_chain(bucket, settled):
         f"snapshots/{c}" for c in (done[1].id, done[2].id, last.id, "1CECHNKREP0F1RSTCMT0")
     }
     rng = random.Random(2)
-    for name in (record.HORIZON, f"{record.RECORDS}/{last.id}.json", f"snapshots/{last.id}"):
+    for name in (record.HORIZON, f"snapshots/{last.id}"):
         data = root.get(name)
         harmed = bytearray(data)
         harmed[rng.randrange(len(harmed))] ^= 1 << rng.randrange(8)
@@ -330,6 +329,7 @@ def test_expiry_at_an_address_wins_space_and_keeps_the_chain(bucket, settled):
     assert any("was rewritten" in f and done[0].head[:12] in f for f in tk.verify(path).faults)
 
 
+@pytest.mark.slow
 def test_what_is_younger_than_a_day_stays_at_an_address(bucket, monkeypatch):
     path = f"s3://{bucket}/young.twin"
     done = heights(3, path, pixels=100)
@@ -345,7 +345,7 @@ def test_what_is_younger_than_a_day_stays_at_an_address(bucket, monkeypatch):
     whole(path, head=done[0].head)
 
 
-@pytest.mark.parametrize("branch", ["main", "other"])
+@pytest.mark.parametrize("branch", [pytest.param("main", marks=pytest.mark.slow), "other"])
 def test_a_commit_under_way_outlives_an_expiry(bucket, monkeypatch, branch):
     """Chunks that no branch shows yet are younger than what an expiry may touch."""
     path = f"s3://{bucket}/flight.twin"
@@ -396,30 +396,30 @@ def test_compact_at_an_address_changes_no_answer(bucket, tmp_path, settled):
     tk.save(twin_of(), path, message="the beginning")
     stamps, truth = [], []
     with tk.store.journal(path, where=tmp_path / "journal") as journal:
-        for round_ in range(3):
-            stamps.append(journal.record(batch(np.arange(12), 0.125 * round_)).received)
-            truth.append(np.full((12, 4), 0.125 * round_))
+        for round_ in range(2):
+            stamps.append(journal.record(batch(np.arange(12), 0.25 * round_)).received)
+            truth.append(np.full((12, 4), 0.25 * round_))
             journal.drain(all=True)
-        assert len(drain.Base(remote.address(path), "telemetry").late) == 2 * 48
+        assert len(drain.Base(remote.address(path), "telemetry").late) == 48
         assert tk.store.compact(path, keep="1 day") == ()
-        assert len(tk.history(path)) == 5
+        assert len(tk.history(path)) == 4
         late = drain.Base(remote.address(path), "telemetry").late
-        assert len(late) == 2 * 48, "what was superseded took the place of what superseded it"
-        assert late.value.max() == 0.125
+        assert len(late) == 48, "what was superseded took the place of what superseded it"
+        assert late.value.max() == 0
         assert journal.record(batch(np.arange(12), 0.25)).duplicate == 48
         for stamp, values in zip(stamps, truth, strict=True):
             found = tk.open(path, as_of=np.datetime64(stamp, "ns"))["telemetry/load"]
             np.testing.assert_array_equal(found.values[:12], values)
         journal.record(batch([3, 12], 0.75))
         journal.drain(all=True)
-        assert len(tk.store.compact(path, keep="0 s")) == 6
+        assert len(tk.store.compact(path, keep="0 s")) == 5
         assert len(tk.history(path)) == 1
         assert journal.record(batch([3, 12], 0.75)).duplicate == 8
     now = tk.open(path)["telemetry/load"].values
     assert now.shape == (13, 4)
     assert (now[[3, 12]] == 0.75).all()
     assert (np.delete(now, [3, 12], axis=0) == 0.25).all()
-    whole(path)
+    whole(path, thorough=True)
 
 
 def test_compact_and_an_ingester_at_once(bucket, tmp_path, monkeypatch):
@@ -451,32 +451,25 @@ def test_compact_and_an_ingester_at_once(bucket, tmp_path, monkeypatch):
     whole(path)
 
 
-def copied(path, to):
-    root, other = remote.address(path), remote.address(to)
-    for name in root.names():
-        other.put(name, root.get(name))
-    return to
-
-
 class _Cut(BaseException):
     """The plug is pulled."""
 
 
-@pytest.mark.parametrize("stops", [range(2, 40, 5), pytest.param(range(1, 40), marks=pytest.mark.slow)])
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("stops", [(11,), pytest.param(range(1, 40), marks=pytest.mark.slow)])
 def test_an_expiry_at_an_address_that_was_stopped_is_ended_by_the_next(bucket, settled, monkeypatch, stops):
     """A stop before and after each request that changes something, the engine's two among them."""
     import icechunk
 
-    first = f"s3://{bucket}/first.twin"
-    done = heights(4, first)
-    tk.tag(first, "keep", start=done[1].head)
     acts = [(remote.Remote, "put"), (remote.Remote, "remove")]
     acts += [(icechunk.Repository, "expire_snapshots"), (icechunk.Repository, "garbage_collect")]
     ended = False
     for stop in stops:
         if ended:
             break
-        path = copied(first, f"s3://{bucket}/stop-{stop}.twin")
+        path = f"s3://{bucket}/stop-{stop}.twin"
+        done = heights(3, path)
+        tk.tag(path, "keep", start=done[0].head)
         count = [0]
 
         def counting(act, count=count, stop=stop):
@@ -496,43 +489,42 @@ def test_an_expiry_at_an_address_that_was_stopped_is_ended_by_the_next(bucket, s
             for owner, name in acts:
                 patch.setattr(owner, name, counting(getattr(owner, name)))
             try:
-                tk.store.expire(path, before=done[3].when)
+                tk.store.expire(path, before=done[2].when)
                 ended = True
             except _Cut:
                 pass
-        found = tk.verify(path, head=done[3].head)
+        found = tk.verify(path, head=done[2].head)
         assert found, (stop, found)
-        assert tk.open(path)["sites/height"].values[0] == 33
-        assert tk.open(path, tag="keep")["sites/height"].values[0] == 31
-        if stop % 3 == 0:
+        assert tk.open(path)["sites/height"].values[0] == 32
+        assert tk.open(path, tag="keep")["sites/height"].values[0] == 30
+        if stop % 2:
             tk.save(twin_of(50), path, message="on")
             assert tk.verify(path)
-        tk.store.expire(path, before=done[3].when)
-        whole(path, head=done[0].head)
-        assert len(tk.history(path)) == 1 + (stop % 3 == 0)
+        tk.store.expire(path, before=done[2].when)
+        whole(path, head=done[1].head)
+        assert len(tk.history(path)) == 1 + stop % 2
         names = remote.address(path).names("snapshots/")
-        assert {f"snapshots/{c.id}" for c in (done[0], done[2])}.isdisjoint(names)
-    assert ended
-    assert stop > 15
+        assert f"snapshots/{done[1].id}" not in names
+    assert ended == (len(stops) > 1), "all of them reach the end"
 
 
 def test_of_two_expiries_at_once_one_goes_on_and_the_other_says_so(bucket, settled, monkeypatch):
     import icechunk
 
     path = f"s3://{bucket}/two.twin"
-    done = heights(5, path)
+    done = heights(4, path)
     collect, went = icechunk.Repository.garbage_collect, []
 
     def meanwhile(self, *given):
         if not went:
             went.append(True)
-            went.append([c.message for c in tk.store.expire(path, before=done[4].when)])
+            went.append([c.message for c in tk.store.expire(path, before=done[3].when)])
         return collect(self, *given)
 
     monkeypatch.setattr(icechunk.Repository, "garbage_collect", meanwhile)
     with pytest.raises(tk.TwinError, match="one expiry at a time"):
         tk.store.expire(path, before=done[2].when)
-    assert went[1:] == [["height 33", "height 32"]], "the earlier one had cut off the others"
+    assert went[1:] == [["height 32"]], "the earlier one had cut off the other two"
     whole(path, head=done[0].head)
     assert len(tk.history(path)) == 1
     monkeypatch.undo()
@@ -546,10 +538,10 @@ def test_a_name_for_a_commit_that_goes_is_refused_and_leaves_nothing(bucket, set
 
     for word, act, cut in (("tag", tk.tag, False), ("branch", tk.branch, True)):
         path = f"s3://{bucket}/{word}.twin"
-        done = heights(4, path)
+        done = heights(3, path)
         create = getattr(icechunk.Repository, f"create_{word}")
 
-        def late(self, name, at, create=create, cut=cut, path=path, until=done[3].when):
+        def late(self, name, at, create=create, cut=cut, path=path, until=done[2].when):
             with monkeypatch.context() as inner, contextlib.suppress(_Cut):
                 if cut:
                     inner.setattr(icechunk.Repository, "garbage_collect", pulled)
@@ -559,13 +551,13 @@ def test_a_name_for_a_commit_that_goes_is_refused_and_leaves_nothing(bucket, set
         with monkeypatch.context() as patch:
             patch.setattr(icechunk.Repository, f"create_{word}", late)
             with pytest.raises(tk.TwinError, match="a commit that stays"):
-                act(path, "late", start=done[2].head)
+                act(path, "late", start=done[1].head)
         assert tk.verify(path)
         with pytest.raises(tk.TwinError, match="a branch, a tag or a head"):
-            act(path, "late", start=done[2].head)
-        tk.store.expire(path, before=done[3].when)
-        assert act(path, "late").head == done[3].head
-        whole(path)
+            act(path, "late", start=done[1].head)
+        tk.store.expire(path, before=done[2].when)
+        assert act(path, "late").head == done[2].head
+        assert tk.verify(path)
 
 
 def test_a_result_is_filled_at_an_address_and_goes_on_where_it_stopped(bucket, monkeypatch):

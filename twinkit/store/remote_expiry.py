@@ -93,12 +93,11 @@ def _later(root: Remote) -> TwinError:
 
 def _tidied(root: Remote, told: dict[str, Any], tag: str, settled: dt.datetime) -> set[str]:
     """Bring the side records to what the engine has left, end the expiry, and give the commits that stay."""
-    records, altered = root.records(anew=True)
-    if altered:
-        raise TwinError(
-            "a store in which nothing was altered", found=f"{altered[0]} was altered", hint="tk.verify(path)",
-            where=str(root),
-        )  # fmt: skip
+    records = {}
+    for name in sorted(root.names(f"{record.RECORDS}/")):
+        found = _record(root, name)
+        if found is not None:
+            records[name.rpartition("/")[2].removesuffix(".json")] = found
     # After the records: who commits writes the record first.
     shown = commit.history(repository.reader(root), root)
     listed = root.listed()
@@ -108,7 +107,7 @@ def _tidied(root: Remote, told: dict[str, Any], tag: str, settled: dt.datetime) 
     cut = {f"snapshots/{c}" for c, info in shown.items() if info.parent_id == repository.ROOT}
     anew = root.digests(cut)
     gone = set()
-    for c, content in records.items():
+    for c, (content, _) in records.items():
         if c in shown:
             continue
         written = listed.get(f"{record.RECORDS}/{c}.json", settled)
@@ -120,7 +119,7 @@ def _tidied(root: Remote, told: dict[str, Any], tag: str, settled: dt.datetime) 
     told["files"] = {name: anew.get(name, d) for name, d in told["files"].items() if name in there}
     tag = _told(root, told, tag)
     for c in sorted(set(records) - gone):
-        _trimmed(root, c, there, anew)
+        _trimmed(root, f"{record.RECORDS}/{c}.json", *records[c], there, anew)
     for c in sorted(gone):
         root.remove(f"{record.RECORDS}/{c}.json")
     del told["under_way"]
@@ -128,21 +127,32 @@ def _tidied(root: Remote, told: dict[str, Any], tag: str, settled: dt.datetime) 
     return set(shown)
 
 
-def _trimmed(root: Remote, commit_id: str, there: set[str], anew: dict[str, str]) -> None:
-    """Have a record say what there is of its commit's files."""
+def _record(root: Remote, name: str) -> tuple[dict[str, Any], str] | None:
+    """A side record and its tag; None where it has just gone, with a commit that was overtaken or expired."""
+    try:
+        data, tag = root.tagged(name)
+    except FileNotFoundError:
+        return None
+    content = remote.intact(data)
+    if content is None:
+        raise TwinError(
+            "a store in which nothing was altered", found=f"{name} was altered", hint="tk.verify(path)", where=str(root)
+        )
+    return content, tag
+
+
+def _trimmed(root: Remote, name: str, content: dict[str, Any], tag: str, there: set[str], anew: dict[str, str]) -> None:
+    """Have a side record say what there is of its commit's files."""
     while True:
-        try:
-            data, tag = root.tagged(f"{record.RECORDS}/{commit_id}.json")
-        except FileNotFoundError:
-            return  # of a commit that was overtaken, or another expiry was faster
-        content = remote.intact(data)
-        if content is None:
-            return  # for verify to find
-        files = {name: anew.get(name, d) for name, d in content["files"].items() if name in there}
+        files = {n: anew.get(n, d) for n, d in content["files"].items() if n in there}
         if files == content["files"]:
             return
         try:
-            root.put(f"{record.RECORDS}/{commit_id}.json", remote.sealed({**content, "files": files}), over=tag)
+            root.put(name, remote.sealed({**content, "files": files}), over=tag)
         except remote.Overtaken:
-            continue
-        return
+            found = _record(root, name)
+            if found is None:
+                return
+            content, tag = found
+        else:
+            return
