@@ -122,6 +122,16 @@ def test_a_store_that_is_gone_stays_said_until_it_is_back(town, town_store):
     assert session.standing.kind == "status"
 
 
+def test_that_the_store_is_newer_is_said_beside_the_answer_to_an_act(town, town_store):
+    session = Session(town_store, role="planner")
+    assert session.twin["sites"].sizes
+    session.act("planner", lambda: None, done="saved")
+    tk.save(tk.extend(town, note=xr.Dataset({"word": ("line", ["x"])})), town_store, message="another node")
+    session.fresh()
+    first, second = session.standing.text.split("\n")
+    assert (first, second) == ("saved", said("newer", language="en"))
+
+
 def test_a_store_that_changes_vanishes_and_returns_is_said_once_each(town, town_store):
     session = Session(town_store, role="planner")
     shown = session.twin

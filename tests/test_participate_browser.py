@@ -348,8 +348,8 @@ def test_killed_while_browsers_submit(town_store, town, tmp_path, looking, free_
     file, port = tmp_path / "pins.db", free_port()
     register(file, twin=town, hourly=1000, moderated=False).close()
     address = f"http://127.0.0.1:{port}"
-    pages = [looking(width=360, height=740) for _ in range(many)]
     for attempt in range(8):  # until a kill falls between the first pin and the last
+        pages = [looking(width=360, height=740) for _ in range(many)]
         before, forms = len(pins_in(file)), []
         with served(town_store, file, port) as server:
             for number, page in enumerate(pages):
@@ -368,6 +368,9 @@ def test_killed_while_browsers_submit(town_store, town, tmp_path, looking, free_
             server.wait()
         if len(pins_in(file)) < before + many:
             break
+        for page in pages:
+            page.close()
+            page.said.clear()
     else:
         raise AssertionError("every kill came too late to tell anything")
     confirmed = {}

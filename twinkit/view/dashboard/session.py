@@ -198,7 +198,10 @@ class Session:
         if now == "gone":
             self.tell(self.say("gone", where=escaped(self.store.name)), kind="alert", stays=True)
         elif now == "newer":
-            self.tell(self.say("newer"))
+            # beside what was just said, not in its place: nobody asked for this
+            there = self.standing
+            before_it = f"{there.text}\n" if there is not None and there.kind == "status" else ""
+            self.tell(before_it + self.say("newer"))
         elif before == "gone":
             self.tell(self.say("back"))
 
