@@ -391,6 +391,21 @@ def test_sites_are_named_when_something_is_bought_for_them(town):
             asked(town, "cyclone", **look)
 
 
+def test_a_page_begins_with_what_happens_there(town, opened):
+    """No cyclone forms on the equator, where a town lies that is nowhere in particular."""
+    assert hazards.middle(town)[1] == pytest.approx(0.0, abs=1.0)
+    page = opened("viewer")
+    assert (page.hazard.asked, page.also.asked) == ("earthquake", "")
+    assert page.asked.question.hazard.kind == "earthquake"
+    for north, kind in ((0.0, "earthquake"), (400e3, "earthquake"), (600e3, "cyclone"), (4000e3, "cyclone")):
+        there = town.copy()
+        moved = (
+            town["surface"].to_dataset().assign_coords(y=town["surface/y"] - float(town["surface/y"].mean()) + north)
+        )
+        there["surface"] = xr.DataTree(moved)
+        assert hazards.first(there) == kind, north
+
+
 def test_the_class_of_a_storm_is_that_of_its_wind():
     for name, (least, typical) in hazards.CATEGORIES.items():
         assert hazards.category(least) == hazards.category(typical) == name
@@ -562,7 +577,7 @@ def test_the_page_says_the_numbers_of_the_state(opened):
     first, second = (page.state.answer(asked_of.question, p, draws=1000) for p in (asked_of.first, asked_of.second))
     assert asked_of.draws == 1000
     found = answers.compared(first, second, hours=asked_of.hours)
-    assert headline(found, misses=False, language="en") in page.told.object
+    assert headline(found, misses=False, language="en", storm=False) in page.told.object
     table = page.state.ranked(asked_of.question, asked_of.first)
     assert page.shown["critical"].alt.startswith(
         f"People-hours that one investment saves. First: {table.site.values[0]}"
@@ -597,6 +612,7 @@ def test_looking_changes_nothing_and_saving_needs_the_role_on_the_server(opened,
 def test_hostile_choices_are_one_message_and_the_answers_stay(opened):
     page = opened("planner")
     before = page.told.object
+    page.hazard.choose("cyclone")
     for widget, value in (
         (page.second.widgets["crews"], "-4"),
         (page.second.widgets["battery"], "NaN"),
@@ -627,8 +643,9 @@ def test_the_fields_follow_the_hazard_and_the_grid(opened):
     assert page.session.notices == []
     page.grid.value = []
     assert page.hazard.kind.disabled_options == ["Flood as the twin's map has it", "Power cut"]
-    assert page.hazard.asked == "cyclone"
+    assert page.hazard.asked == "earthquake"
     assert "let them be generated" in page.hazard.reason.object
+    page.hazard.choose("cyclone")
     wind = page.hazard.widgets["wind"]
     made = page.hazard.fields[0]
     made.value = "super"

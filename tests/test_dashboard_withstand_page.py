@@ -109,7 +109,7 @@ def first_second(store):
 def test_the_page_says_what_the_state_says(opened, shared_town, axe, width, scheme):
     page = opened(width=width, scheme=scheme)
     print(f"opened in {page.opened:.1f} s")
-    said, here, question = expected(shared_town, "cyclone", {}, first_second(shared_town))
+    said, here, question = expected(shared_town, "earthquake", {}, first_second(shared_town))
     expect(page.locator(HEADLINE)).to_have_text(said)
     critical = here.ranked(question, plans.plan({}))
     page.get_by_text("The table behind this picture").nth(3).click()
@@ -117,7 +117,7 @@ def test_the_page_says_what_the_state_says(opened, shared_town, axe, width, sche
     expect(row).to_contain_text(f"{float(f'{float(critical.people_hours_saved[0]):.3g}'):,.0f}")
     expect(page.get_by_text("People-hours that one investment saves")).to_contain_text("The order is not sure")
     reach = here.reached(question, plans.plan({}), draws=1000)
-    sentence = page.get_by_text("people in the area, a broadcast 24 h before landfall")
+    sentence = page.get_by_text("people in the area, a broadcast 24 h before the strike")
     expect(sentence).to_contain_text(f"{float(f'{reach.sent[0]:.3g}'):,.0f}")
     expect(sentence).to_contain_text(f"{float(f'{round(reach.later[0]):.3g}'):,.0f}")
     assert axe(page) == []
@@ -149,6 +149,8 @@ def test_a_hazard_and_a_plan_are_chosen_by_keyboard_alone(opened, shared_town):
         page.keyboard.type(text)
 
     go_to("Hazard")
+    page.keyboard.press("Home")
+    page.get_by_label("Strongest wind").wait_for()
     page.keyboard.type("Earthq")
     page.get_by_label("Moment magnitude").wait_for()
     typed("Moment magnitude", "6.7")
@@ -201,6 +203,8 @@ def test_what_cannot_be_is_shut_with_its_reason_or_one_clear_message(opened):
     page.get_by_text("Not on this twin: Power cut").wait_for()
     expect(kinds.locator("option[disabled]").filter(has_text="Power cut")).to_have_count(1)
     page.get_by_label("Generate a power grid where the twin has none").check()
+    kinds.select_option(label="Cyclone on a straight track")
+    page.get_by_label("Strongest wind").wait_for()
     before = told(page)
     script = "<img src=x onerror=\"document.title='taken'\">"
     for label, text, said in (
@@ -239,7 +243,7 @@ def test_a_plan_is_kept_compared_and_named_when_it_vanishes(looking, dashboards,
         page.wait_for_function("box => box.value === '9'", arg=crews.element_handle())
         # the branch is what plan B is: nothing differs
         ask(page)
-        expect(page.locator(HEADLINE)).to_have_text("Both plans serve the same people 24 hours after landfall.")
+        expect(page.locator(HEADLINE)).to_have_text("Both plans serve the same people 24 hours after the strike.")
         shutil.rmtree(town_store / "refs" / "branch.what-if.b")
         page.get_by_role("button", name="Compare the plans").click()
         page.get_by_role("alert").get_by_text("no 'what-if.b', or no longer").wait_for()

@@ -20,6 +20,7 @@ from twinkit.view.dashboard import need
 from twinkit.view.dashboard import withstand_answer as answers
 from twinkit.view.dashboard.page import page, picture
 from twinkit.view.dashboard.withstand_forms import WIDE, HazardForm, PlanForm, read, widget_of
+from twinkit.view.dashboard.withstand_hazard import CALM
 from twinkit.view.dashboard.withstand_map import hazard_map
 from twinkit.view.dashboard.withstand_picture import (
     Drawn,
@@ -421,7 +422,7 @@ class Page:
         hazard = asked.question.hazard
         lines = [self.say("layers", layers=first.generated)] if first.generated else []
         near = dict(hazard.values).get("latitude")
-        if hazard.kind == "cyclone" and near is not None and abs(near) < 5:
+        if hazard.kind == "cyclone" and near is not None and abs(near) < CALM:
             lines.append(self.say("equator"))
         lines += [self.say("assumed", text=escaped(first.assumptions)), self.say("limits")]
         text = "".join(f"<p>{html.escape(line)}</p>" for line in lines)

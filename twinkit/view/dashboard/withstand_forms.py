@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from twinkit.error import escaped
 from twinkit.view._figure import number
 from twinkit.view.dashboard import need
-from twinkit.view.dashboard.withstand_hazard import CATEGORIES, KINDS, Field, category, chosen, fields, unfit
+from twinkit.view.dashboard.withstand_hazard import CATEGORIES, KINDS, Field, category, chosen, fields, first, unfit
 from twinkit.view.dashboard.withstand_picture import say
 from twinkit.view.dashboard.withstand_plan import DIESEL, Plan, plan, remembered
 from twinkit.view.dashboard.withstand_plan import FIELDS as PLAN_FIELDS
@@ -38,6 +38,8 @@ class HazardForm:
         self.widgets: dict[str, Any] = {}
         self.known: tuple[Field, ...] = ()
         self.twin: Any = None
+        if not optional:
+            self.choose(first(twin))
         self.renew(twin)
         self.kind.param.watch(lambda _event: self._ask(), "value")
         self.kind.param.watch(page.changed, "value")
@@ -57,7 +59,7 @@ class HazardForm:
         missing = unfit(twin)
         if self.asked in missing:
             self.kind.disabled_options = []
-            self.kind.value = next(iter(self.labels.values()))
+            self.choose("" if self.optional else first(twin))
         self.kind.disabled_options = [self.labels[k] for k in missing]
         lines = [] if self.optional else [self._why(k, v) for k, v in missing.items()]
         self.reason.object = "".join(f'<p class="tk-small">{html.escape(line)}</p>' for line in lines)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "CALM",
     "CATEGORIES",
     "KINDS",
     "Chosen",
@@ -32,6 +33,7 @@ __all__ = [
     "category",
     "chosen",
     "fields",
+    "first",
     "footprint",
     "lacking",
     "ring",
@@ -57,6 +59,8 @@ DISTINCT = 50
 LONGEST_TRACK = 200
 """Fixes of a track that somebody types."""
 
+CALM = 5.0
+"""[degree] from the equator, within which the turning of the earth is too weak for a cyclone to form."""
 WHEN = "2026-05-01T00:00"
 
 
@@ -194,6 +198,11 @@ def middle(twin: xr.DataTree) -> tuple[float, float]:
     x, y = (float(surface[d].min() + surface[d].max()) / 2 for d in ("x", "y"))
     longitude, latitude = _degrees(twin, np.array(x), np.array(y))
     return float(longitude), float(latitude)
+
+
+def first(twin: xr.DataTree) -> str:
+    """The hazard to begin with, one that happens there: a cyclone, or near the equator, where none forms, a quake."""
+    return "cyclone" if abs(middle(twin)[1]) >= CALM else "earthquake"
 
 
 def fields(twin: xr.DataTree, kind: str) -> tuple[Field, ...]:
