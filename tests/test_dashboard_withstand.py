@@ -406,6 +406,16 @@ def test_a_page_begins_with_what_happens_there(town, opened):
         assert hazards.first(there) == kind, north
 
 
+def test_no_warning_goes_before_what_nobody_foresees(lit, opened):
+    for kind in ("cyclone", "earthquake"):
+        question, _ = asked(lit, kind, warning=6.0)
+        assert question.warning == (6.0 if kind == "cyclone" else 0.0)
+    page = opened("viewer")
+    assert not page.look["warning"].visible
+    page.hazard.choose("cyclone")
+    assert page.look["warning"].visible
+
+
 def test_the_class_of_a_storm_is_that_of_its_wind():
     for name, (least, typical) in hazards.CATEGORIES.items():
         assert hazards.category(least) == hazards.category(typical) == name

@@ -117,7 +117,7 @@ def test_the_page_says_what_the_state_says(opened, shared_town, axe, width, sche
     expect(row).to_contain_text(f"{float(f'{float(critical.people_hours_saved[0]):.3g}'):,.0f}")
     expect(page.get_by_text("People-hours that one investment saves")).to_contain_text("The order is not sure")
     reach = here.reached(question, plans.plan({}), draws=1000)
-    sentence = page.get_by_text("people in the area, a broadcast 24 h before the strike")
+    sentence = page.get_by_text("people in the area, a broadcast 0 h before the strike")
     expect(sentence).to_contain_text(f"{float(f'{reach.sent[0]:.3g}'):,.0f}")
     expect(sentence).to_contain_text(f"{float(f'{round(reach.later[0]):.3g}'):,.0f}")
     assert axe(page) == []

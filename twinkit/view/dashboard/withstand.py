@@ -20,7 +20,7 @@ from twinkit.view.dashboard import need
 from twinkit.view.dashboard import withstand_answer as answers
 from twinkit.view.dashboard.page import page, picture
 from twinkit.view.dashboard.withstand_forms import WIDE, HazardForm, PlanForm, read, widget_of
-from twinkit.view.dashboard.withstand_hazard import CALM
+from twinkit.view.dashboard.withstand_hazard import CALM, FORESEEN
 from twinkit.view.dashboard.withstand_map import hazard_map
 from twinkit.view.dashboard.withstand_picture import (
     Drawn,
@@ -181,6 +181,8 @@ class Page:
             self.halt,
             *self._saving(),
         ]
+        self._foreseen()
+        self.hazard.kind.param.watch(lambda _event: self._foreseen(), "value")
         watched = [*self.first.widgets.values(), *self.second.widgets.values(), *self.look.values(), self.draws]
         for widget in [*watched, self.grid]:
             widget.param.watch(self.changed, "value")
@@ -241,6 +243,10 @@ class Page:
             self.also.renew(twin)
 
         self.session.act("viewer", renew)
+
+    def _foreseen(self) -> None:
+        """Ask for the hours of a warning only where there can be one."""
+        self.look["warning"].visible = self.hazard.asked in FORESEEN
 
     def _number(self, key: str) -> float:
         field = LOOK[key]

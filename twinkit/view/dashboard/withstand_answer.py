@@ -16,7 +16,7 @@ import xarray as xr
 
 from twinkit import resilience
 from twinkit.error import TwinError
-from twinkit.view.dashboard.withstand_hazard import Chosen, Event, Field, ring, struck
+from twinkit.view.dashboard.withstand_hazard import FORESEEN, Chosen, Event, Field, ring, struck
 from twinkit.view.dashboard.withstand_plan import Plan, dependent, invested, rule
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Question:
         To look at, from landfall on.
     seed : int
     warning : float [h]
-        Before landfall, when the alert is sent.
+        Before landfall, when the alert is sent; 0 for a hazard that nobody foresees.
     radius : float [m]
         Of the alert about the hazard's place; 0 for the whole region.
     """
@@ -127,6 +127,8 @@ def question(
         )  # fmt: skip
     if not generated:
         made["spacing"] = 0.0
+    if hazard.kind not in FORESEEN:
+        made["warning"] = 0.0
     return Question(hazard, also, **made), float(hours)
 
 

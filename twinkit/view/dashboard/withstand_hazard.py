@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CALM",
     "CATEGORIES",
+    "FORESEEN",
     "KINDS",
     "Chosen",
     "Event",
@@ -50,6 +51,8 @@ CATEGORIES = {
 }
 """India Meteorological Department's classes of cyclonic storm: least wind [m/s], mean of 3 minutes, and one to try."""
 KINDS = ("cyclone", "track", "flood", "flood_map", "earthquake", "blackout", "cut", "common_mode")
+FORESEEN = ("cyclone", "track", "flood", "flood_map")
+"""Kinds that a warning can go before; nobody foresees the hour of the others."""
 MEMBERS = 20
 """Storms that fit one track, or earthquakes of one magnitude."""
 BEFORE, AFTER = 48.0, 24.0
