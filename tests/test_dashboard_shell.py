@@ -71,13 +71,14 @@ def test_a_register_that_does_not_answer_lets_nobody_act(town):
     assert "a database that answers" in session.notices[-1].text
 
 
+def wrong():
+    raise TwinError("a branch that is free", found="'a'", hint="choose another name")
+
+
 def test_what_goes_wrong_becomes_a_notice(town):
     session = Session(twin=town, role="administrator")
     heard = []
     session.listen(heard.append)
-
-    def wrong():
-        raise TwinError("a branch that is free", found="'a'", hint="choose another name")
 
     assert session.act("planner", wrong) is None
     assert "expected a branch that is free" in heard[-1].text
@@ -90,9 +91,6 @@ def test_an_alert_goes_with_the_next_act_that_succeeds(town):
     session = Session(twin=town, role="planner")
     heard = []
     session.listen(heard.append)
-
-    def wrong():
-        raise TwinError("a branch that is free", found="'a'", hint="choose another name")
 
     session.act("planner", wrong)
     session.act("viewer", lambda: None, by_itself=True)

@@ -147,19 +147,26 @@ def test_two_ingesters_write_at_once_and_the_chain_of_heads_does_not_fork(bucket
     assert verified.commits == 11
 
 
-def test_a_commit_that_another_one_overtakes_is_made_anew_on_its_head(bucket, monkeypatch):
-    path = f"s3://{bucket}/race.twin"
-    tk.save(twin_of(), path, message="the beginning")
+def overtaken(monkeypatch, act):
+    """Have somebody else act while the first save from now on is being written; a list that grows by each writing."""
     write, seen = tree.write, []
 
-    def overtaken(group, twin, said, **more):
+    def written(group, twin, said, **more):
         out = write(group, twin, said, **more)
         seen.append(len(seen))
         if len(seen) == 1:
-            tk.save(tk.extend(tk.open(path), note=xr.Dataset(attrs={"by": "another"})), path, message="overtaking")
+            act()
         return out
 
-    monkeypatch.setattr(tree, "write", overtaken)
+    monkeypatch.setattr(tree, "write", written)
+    return seen
+
+
+def test_a_commit_that_another_one_overtakes_is_made_anew_on_its_head(bucket, monkeypatch):
+    path = f"s3://{bucket}/race.twin"
+    tk.save(twin_of(), path, message="the beginning")
+    other = tk.extend(tk.open(path), note=xr.Dataset(attrs={"by": "another"}))
+    seen = overtaken(monkeypatch, lambda: tk.save(other, path, message="overtaking"))
     done = tk.save(twin_of(31.0), path, message="overtaken")
     assert len(seen) == 3, "once in vain, once the other's, once anew"
     history = tk.history(path)
@@ -706,16 +713,8 @@ def test_a_branch_begins_with_its_first_commit_at_an_address(bucket, newest):
 def test_of_two_that_begin_one_branch_at_an_address_one_is_told(bucket, monkeypatch):
     path = f"s3://{bucket}/race.twin"
     tk.save(twin_of(), path, message="the beginning")
-    write, seen = tree.write, []
-
-    def overtaken(group, twin, said, **more):
-        out = write(group, twin, said, **more)
-        seen.append(len(seen))
-        if len(seen) == 1:
-            tk.save(twin_of(50.0), path, message="the faster one", branch="what-if", start="main")
-        return out
-
-    monkeypatch.setattr(tree, "write", overtaken)
+    faster = {"message": "the faster one", "branch": "what-if", "start": "main"}
+    overtaken(monkeypatch, lambda: tk.save(twin_of(50.0), path, **faster))
     with pytest.raises(tk.TwinError, match="a branch name that is not taken; found the branch 'what-if'"):
         tk.save(twin_of(40.0), path, message="the slower one", branch="what-if", start="main")
     assert [c.message for c in tk.history(path, branch="what-if")] == ["the faster one", "the beginning"]

@@ -461,6 +461,17 @@ def test_an_interrupted_sweep_keeps_what_is_done_and_leaves_no_kernel(tmp_path):
     until(lambda: not alive(kernel))
 
 
+def test_no_kernel_begins_once_all_were_ended(tmp_path):
+    from twinkit.study._kernel import Kernels, execute
+
+    path = notebook(tmp_path / "n.ipynb", "open(f'{seed}.pid', 'w').close()")
+    kernels = Kernels()
+    kernels.end()
+    outcome = execute(path.read_text(), {"seed": 1}, name="n.ipynb", folder=str(tmp_path), kernels=kernels)
+    assert "stopped before the kernel began" in outcome.error
+    assert not (tmp_path / "1.pid").exists()
+
+
 def until(true, *, within=60.0):
     end = time.monotonic() + within
     while not true():

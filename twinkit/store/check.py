@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from twinkit.error import TwinError, escaped
-from twinkit.store import chest, commit, digest, drain, index, lock, record, remote, repository
+from twinkit.store import chest, commit, digest, drain, index, lock, record, remote, remote_check, repository
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -195,7 +195,7 @@ def _far(
         repo = repository.reader(root)
         references = repository.heads(repo, root)
         shown = commit.history(repo, root)
-    seen = remote.faults(root, set(before), faults, notes)
+    seen = remote_check.faults(root, set(before), faults, notes)
     faults += unread
     records, told = seen.records, seen.told
     expired = {h for h in told or () if seen.under_way}

@@ -207,9 +207,8 @@ class Map:
                 say("alarms", language): table["alarms"].to_numpy(),
             }
         ).sort_values(say("load", language), ascending=False, kind="stable", ignore_index=True)
-        masts = len(
-            set(names) & set(watch.places[1].values())
-        )  # as Plan counts: an exchange is drawn, too, but is none
+        # as Plan counts: an exchange is drawn, too, but is none
+        masts = len(set(names) & set(watch.places[1].values()))
         parts = {"count": counted(masts, language), "when": moment(about, language, hours=known.hours)}
         if not np.isfinite(load).any():
             return say("alt_map_empty" if np.isnat(about) else "alt_map_none", language, **parts), behind
